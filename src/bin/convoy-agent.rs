@@ -1,0 +1,3 @@
+//! convoy-agent.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! convoy-cp.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! convoy.
+
+fn main() {}

@@ -1,0 +1,191 @@
+//! What the store keeps, a struct for each kind of row. Bodies are JSON of `wire::stored`; the store does not
+//! look into them.
+
+use crate::model::host_rollout::HostRolloutState;
+use crate::model::id::{Attempt, Author, Channel, Closure, Digest, HostName, JournalId, RolloutId, Tag};
+use crate::model::time::Timestamp;
+
+/// A host: everything but its attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRow {
+    /// The host.
+    pub name: HostName,
+    /// When it was last heard, as last flushed; the newest is in the control plane's memory.
+    pub heard: Option<Timestamp>,
+    /// `wire::stored::HostBody`.
+    pub body: String,
+}
+
+/// One journal of a host's agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalRow {
+    /// The host.
+    pub host: HostName,
+    /// The journal.
+    pub journal: JournalId,
+    /// The last number that is held without a hole (counting marked losses as held).
+    pub last_seq: u64,
+    /// When it was first seen.
+    pub opened: Timestamp,
+    /// Why nothing more is taken from it.
+    pub fenced: Option<String>,
+}
+
+/// One event of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its place in the whole history; 0 before it is appended.
+    pub place: u64,
+    /// The host; `None` for events of a whole rollout.
+    pub host: Option<HostName>,
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The attempt; 0 for events of a whole rollout.
+    pub attempt: Attempt,
+    /// Who wrote it.
+    pub author: Author,
+    /// The author's number for it. For the control plane: 0, it is then the place.
+    pub seq: u64,
+    /// SHA-256 of the body.
+    pub digest: Digest,
+    /// When the control plane received or made it.
+    pub received: Timestamp,
+    /// The event's name.
+    pub kind: String,
+    /// `wire::v1::EventBody`.
+    pub body: String,
+    /// Why it could not be applied.
+    pub refused: Option<String>,
+}
+
+/// Which events to list; empty means all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventFilter {
+    /// Only of this host.
+    pub host: Option<HostName>,
+    /// Only of this rollout.
+    pub rollout: Option<RolloutId>,
+    /// Only refused ones.
+    pub refused_only: bool,
+}
+
+/// Where a record counts in its wave's tally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bucket {
+    /// Not started.
+    Waiting,
+    /// Holds a permit and is not final.
+    InFlight,
+    /// Converged after activating this release.
+    Succeeded,
+    /// Converged without activating.
+    Unchanged,
+    /// Failed or reverted, counting.
+    Failed,
+    /// Ended without counting.
+    Neutral,
+}
+
+/// A host's current attempt of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// The host.
+    pub host: HostName,
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// Which try.
+    pub attempt: Attempt,
+    /// The wave, from 0.
+    pub wave: u32,
+    /// The state, for listing.
+    pub state: HostRolloutState,
+    /// Whether nothing more will happen by itself.
+    pub is_final: bool,
+    /// Whether this release changes the host's closure, as known when the attempt was opened.
+    pub changed: bool,
+    /// Where it counts.
+    pub bucket: Bucket,
+    /// The budgets (tags) it counts in while in flight.
+    pub budgets: Vec<Tag>,
+    /// When the row last changed, on the control plane's clock.
+    pub updated: Timestamp,
+    /// `wire::stored::RecordBody`: the machine's state, permit, orders.
+    pub body: String,
+}
+
+/// Which records to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordFilter {
+    /// Only of this rollout.
+    pub rollout: Option<RolloutId>,
+    /// Only of this wave.
+    pub wave: Option<u32>,
+    /// Only in these buckets; empty is all.
+    pub buckets: Vec<Bucket>,
+    /// Only not final ones.
+    pub open_only: bool,
+}
+
+/// A stored release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// Which.
+    pub id: RolloutId,
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// The sequence of its newest lease.
+    pub sequence: u64,
+    /// When it was published.
+    pub published: Timestamp,
+    /// `wire::v1::SignedRelease`, as it was received, its lease replaced when renewed.
+    pub body: String,
+}
+
+/// A stored rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutRow {
+    /// Which.
+    pub id: RolloutId,
+    /// Whether it is neither Completed nor ended.
+    pub open: bool,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When the row last changed.
+    pub updated: Timestamp,
+    /// `wire::stored::RolloutBody`.
+    pub body: String,
+}
+
+/// The answer given to a request for a permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PermitRow {
+    /// The host.
+    pub host: HostName,
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The journal that asked.
+    pub journal: JournalId,
+    /// The number of its `DispatchAcked`.
+    pub seq: u64,
+    /// Yes or no.
+    pub granted: bool,
+    /// The holds of a refusal, in words, as JSON.
+    pub holds: String,
+    /// When it was answered.
+    pub at: Timestamp,
+}
+
+/// A closure that a channel does not start any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantineRow {
+    /// The channel.
+    pub channel: Channel,
+    /// The closure.
+    pub closure: Closure,
+    /// Why.
+    pub why: String,
+    /// Since when.
+    pub at: Timestamp,
+}

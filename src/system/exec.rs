@@ -1,0 +1,1 @@
+//! The one spawner: every process Convoy starts, starts here.

@@ -1,0 +1,87 @@
+//! Serde for values that are one word of text: anything with `Display` and `FromStr`.
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Writes the text.
+///
+/// # Errors
+/// The serializer's own.
+pub fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+/// Parses the text.
+///
+/// # Errors
+/// The rule that the text breaks.
+pub fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: FromStr,
+    T::Err: Display,
+    D: Deserializer<'de>,
+{
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
+/// The same for a value that may be missing.
+pub mod option {
+    use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};
+
+    /// Writes the text or null.
+    ///
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.collect_str(value),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Parses the text or null.
+    ///
+    /// # Errors
+    /// The rule that the text breaks.
+    pub fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+        D: Deserializer<'de>,
+    {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
+
+/// The same for a list.
+pub mod list {
+    use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};
+
+    /// Writes a list of texts.
+    ///
+    /// # Errors
+    /// The serializer's own.
+    pub fn serialize<'a, T: Display + 'a, C, S: Serializer>(values: &'a C, to: S) -> Result<S::Ok, S::Error>
+    where
+        &'a C: IntoIterator<Item = &'a T>,
+    {
+        to.collect_seq(values.into_iter().map(ToString::to_string))
+    }
+
+    /// Parses a list of texts.
+    ///
+    /// # Errors
+    /// The rule that one of them breaks.
+    pub fn deserialize<'de, T, C, D>(from: D) -> Result<C, D::Error>
+    where
+        T: FromStr,
+        T::Err: Display,
+        C: FromIterator<T>,
+        D: Deserializer<'de>,
+    {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.into_iter().map(|text| text.parse::<T>().map_err(D::Error::custom)).collect()
+    }
+}

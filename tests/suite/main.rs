@@ -1,0 +1,1 @@
+//! Every test of Convoy that is not beside its code.
