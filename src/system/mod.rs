@@ -6,7 +6,7 @@ pub mod sim;
 use crate::model::facts::{Closures, HostHold, Verdict};
 use crate::model::fleet::RebootPolicy;
 use crate::model::id::{Attempt, BootId, Closure, RolloutId};
-use crate::model::root_record::{RootLimits, RootRecord};
+use crate::model::root_record::RootRecord;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -39,10 +39,10 @@ pub struct StartOrder {
     pub rollout: RolloutId,
     /// Which try.
     pub attempt: Attempt,
-    /// The closure to reach.
-    pub target: Closure,
-    /// The limits of the signed policy.
-    pub limits: RootLimits,
+    /// The signed terms, the target among them.
+    pub terms: crate::model::host_rollout::Terms,
+    /// See [`crate::model::fleet::Policy::agent_timeout`].
+    pub agent_timeout: Duration,
     /// The absolute end of the attempt, from its start (`model::limit`).
     pub end_after: Duration,
     /// Live or trial boot.
@@ -81,7 +81,7 @@ pub struct AgentSettings {
 pub trait System: Send + Sync {
     /// Writes the root record, arms the dead-man and starts the switch (or, for [`RebootPolicy::Trial`] where
     /// the boot components differ, records that it must be deferred). Repeating it for a known attempt changes
-    /// nothing and succeeds.
+    /// nothing and succeeds, unless its record `may_relaunch`: then it is launched again.
     async fn start(&self, order: &StartOrder) -> Result<(), SystemError>;
     /// Returns the root records of the last attempts, newest first, at most 8.
     async fn status(&self) -> Result<Vec<RootRecord>, SystemError>;
