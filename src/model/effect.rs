@@ -50,6 +50,8 @@ pub enum Alert {
 pub enum RolloutEffect {
     /// Invite the hosts of this wave.
     OpenWave(usize),
+    /// Look again at every host that waits: what held it in the rollout is gone (resumed, approved).
+    WakeWaiting,
     /// Tell every host in flight to go back, without quarantine.
     RevertInFlight,
     /// Cancel every host that has no permit.

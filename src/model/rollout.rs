@@ -1,10 +1,25 @@
 //! The rollout machine: one release's way through its waves.
 
 use crate::model::effect::RolloutEffect;
+use crate::model::fleet::{InFlight, Release, Wave};
 use crate::model::id::{HostName, RolloutId};
 use crate::model::time::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// Who paused a rollout whose store was restored from an older copy.
+pub const RESTORED: &str = "restored";
+
+/// Where a paused rollout goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// Before the first wave.
+    Opened,
+    /// In this wave, from 0.
+    Wave(usize),
+    /// After the last wave.
+    Completed,
+}
 
 /// How far a rollout is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +42,10 @@ pub enum RolloutState {
     },
     /// Zero new permits, until an operator resumes.
     Paused {
-        /// An operator's name, or `restored`.
+        /// An operator's name, or [`RESTORED`].
         by: String,
-        /// The wave to go on in; `None` before the first.
-        wave: Option<usize>,
+        /// Where it goes on.
+        at: Place,
     },
     /// A newer release of the channel took over. Final.
     Superseded {
@@ -87,16 +102,22 @@ pub struct Rollout {
     pub forgiven: BTreeSet<HostName>,
     /// When the current wave had nothing left to do; the wait counts from here.
     pub wave_done_at: Option<Timestamp>,
-    /// Waves an operator approved.
-    pub approved: BTreeSet<usize>,
+    /// Waves an operator approved, each with when the approval expires; `None` is never.
+    pub approved: BTreeMap<usize, Option<Timestamp>>,
+    /// The wave an operator promoted during the wait after the current one: the wait is skipped.
+    pub promoted: Option<usize>,
+    /// See [`crate::model::fleet::Policy::on_halt`].
+    pub on_halt: InFlight,
+    /// See [`crate::model::fleet::Policy::on_supersede`].
+    pub on_supersede: InFlight,
 }
 
 /// How the hosts of one wave stand. Lost and set-aside hosts are views that the caller has moved over already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Hosts whose closure this release changes.
+    /// Hosts whose closure this release changes, without those that turned out to run it already.
     pub changed: u32,
-    /// Hosts that run the target already.
+    /// Hosts that run the target already and converged without being switched.
     pub unchanged: u32,
     /// Not started and expected to.
     pub waiting: u32,
@@ -115,17 +136,15 @@ pub struct Tally {
 /// What happens to a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RolloutEvent {
-    /// The current wave was counted; `next_changed` tells for each later wave whether any host changes.
-    Tallied {
-        /// The current wave's hosts.
-        tally: Tally,
-        /// For every wave, whether it has changed hosts.
-        changed: Vec<bool>,
-    },
-    /// An operator skips the wait between waves, or approves the wave that waits for it.
+    /// Every wave was counted, in order: a straggler of an earlier wave that fails halts the rollout too.
+    Tallied(Vec<Tally>),
+    /// An operator approves a wave; given during the wait before it (or for the current wave during the wait
+    /// after it), the wait is skipped as well.
     Promoted {
-        /// The wave whose wait is skipped or which is approved.
+        /// The wave, from 0.
         wave: usize,
+        /// When the approval expires; `None` is never.
+        until: Option<Timestamp>,
     },
     /// An operator stops new permits.
     Paused(String),
@@ -137,7 +156,12 @@ pub enum RolloutEvent {
         failed: Vec<HostName>,
     },
     /// An operator ends it.
-    Cancelled(String),
+    Cancelled {
+        /// Who.
+        by: String,
+        /// Whether hosts in flight go back too.
+        revert: bool,
+    },
     /// A newer release of the channel was published.
     Superseded(RolloutId),
 }
@@ -163,4 +187,24 @@ pub fn step(rollout: &Rollout, event: &RolloutEvent, now: Timestamp) -> RolloutS
 pub fn deadline(rollout: &Rollout) -> Option<Timestamp> {
     let _ = rollout;
     None
+}
+
+impl Rollout {
+    /// Opens the rollout of a release.
+    #[must_use]
+    pub fn open(release: &Release) -> Self {
+        let rules =
+            |wave: &Wave| WaveRules { min_success: wave.min_success, max_failures: wave.max_failures, wait: wave.wait };
+        Self {
+            id: release.id.clone(),
+            waves: release.waves.iter().map(rules).collect(),
+            state: RolloutState::Opened,
+            forgiven: BTreeSet::new(),
+            wave_done_at: None,
+            approved: BTreeMap::new(),
+            promoted: None,
+            on_halt: release.policy.on_halt,
+            on_supersede: release.policy.on_supersede,
+        }
+    }
 }
