@@ -1,6 +1,7 @@
 //! The typed HTTP client of agent and operator over a small transport, so that a whole fleet can speak to the
 //! router in one process. Must not decide or keep state.
 
+pub mod agent;
 pub mod http;
 
 use crate::wire::v1::error::ErrorBody;

@@ -17,6 +17,7 @@
 
 pub mod deadline;
 pub mod step;
+pub mod terms;
 
 use crate::model::effect::Effect;
 use crate::model::facts::{Closures, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
