@@ -5,6 +5,7 @@
 //! each in a savepoint of its own, and every job is answered after that commit is durable.
 
 pub mod rows;
+mod rules;
 pub mod memory;
 pub mod sqlite;
 
@@ -58,6 +59,12 @@ pub enum StoreError {
         /// The newest known one.
         known: u32,
     },
+    /// Another process has the database open.
+    #[error("the database {place} is in use by another convoy-cp: stop that one first")]
+    Locked {
+        /// The file.
+        place: String,
+    },
     /// A row breaks a rule that the store keeps (a missing parent, a repeated key).
     #[error("the store refused a row: {0}")]
     Conflict(String),
@@ -98,21 +105,25 @@ pub trait Tx {
     fn journal(&self, host: &HostName, journal: &JournalId) -> Result<Option<JournalRow>, StoreError>;
     /// Writes a journal.
     fn put_journal(&mut self, row: &JournalRow) -> Result<(), StoreError>;
-    /// Lists the journals of a host, oldest first.
+    /// Lists the journals of a host, oldest first: by `opened`, then in the order they were first written.
     fn journals(&self, host: &HostName) -> Result<Vec<JournalRow>, StoreError>;
 
     /// Appends an event and returns its place in the whole history, from 1, only growing.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when host, author and sequence number are already there.
+    /// [`StoreError::Conflict`] when host, journal and sequence number are already there, or a journal's event
+    /// names no host.
     fn append_event(&mut self, row: &EventRow) -> Result<u64, StoreError>;
-    /// Reads one event by its author's number.
+    /// Reads one event of a host by its author's number; for the control plane that is the place.
     fn event(&self, host: &HostName, author: &Author, seq: u64) -> Result<Option<EventRow>, StoreError>;
     /// Lists events in the order of the history, after a place, at most `limit`.
     fn events(&self, after: u64, filter: &EventFilter, limit: usize) -> Result<Vec<EventRow>, StoreError>;
     /// Replaces the refusal of an event that can be applied now (`None`), or its reason.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when there is no event at this place.
     fn set_refusal(&mut self, place: u64, refused: Option<&str>) -> Result<(), StoreError>;
-    /// Deletes events received before `before`, except those of rollouts that still have open records, at most
+    /// Deletes events received before `before`, the first of the history first, except those of rollouts that still have open records, at most
     /// `limit`; returns how many. Journal positions stay.
     fn prune_events(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
@@ -120,18 +131,24 @@ pub trait Tx {
     fn record(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<RecordRow>, StoreError>;
     /// Writes it, and keeps the tallies of its wave and budgets.
     fn put_record(&mut self, row: &RecordRow) -> Result<(), StoreError>;
-    /// Lists the records of one host that are not final, oldest rollout first.
+    /// Lists the records of one host that are not final, oldest rollout first; before them those of rollouts
+    /// that are not stored.
     fn open_records(&self, host: &HostName) -> Result<Vec<RecordRow>, StoreError>;
-    /// Lists records by host name, after one, at most `limit`.
+    /// Lists records by host name (then rollout), after a host, at most `limit`; where a page would cut a host
+    /// that has several in two, that host's rest comes with it, so that the next page loses none.
     fn records(
         &self,
         filter: &RecordFilter,
         after: Option<&HostName>,
         limit: usize,
     ) -> Result<Vec<RecordRow>, StoreError>;
-    /// Counts the hosts of a wave from counters, not by scanning; `set_aside` is always 0 here.
+    /// Counts the hosts of a wave from counters, not by scanning.
+    ///
+    /// `changed` is the number of records whose `changed` is true and `unchanged` that of all others, whatever
+    /// their bucket. `waiting`, `in_flight`, `succeeded`, `failed` and `neutral` are the numbers of all records in
+    /// that bucket, changed or not. `set_aside` is always 0 here: it is a view over facts that rows do not hold.
     fn tally(&self, rollout: &RolloutId, wave: u32) -> Result<Tally, StoreError>;
-    /// Counts the hosts of a budget that hold a permit, over all rollouts, from counters.
+    /// Counts the records of a budget in [`rows::Bucket::InFlight`], over all rollouts, from counters.
     fn budget_in_flight(&self, budget: &Tag) -> Result<u32, StoreError>;
 
     /// Reads a release.
@@ -142,9 +159,9 @@ pub trait Tx {
     fn rollout(&self, id: &RolloutId) -> Result<Option<RolloutRow>, StoreError>;
     /// Writes a rollout.
     fn put_rollout(&mut self, row: &RolloutRow) -> Result<(), StoreError>;
-    /// Lists rollouts, newest first, at most `limit`; with `open_only`, those that are neither Completed nor ended.
+    /// Lists rollouts, newest first (by `opened`, then in the order they were first written), at most `limit`; with `open_only`, those that are neither Completed nor ended.
     fn rollouts(&self, open_only: bool, limit: usize) -> Result<Vec<RolloutRow>, StoreError>;
-    /// Returns the channel's newest rollout.
+    /// Returns the channel's newest rollout, in the same order.
     fn latest_rollout(&self, channel: &Channel) -> Result<Option<RolloutRow>, StoreError>;
 
     /// Reads the answer given to a request for a permit, so that it can be repeated.
@@ -152,21 +169,23 @@ pub trait Tx {
     /// Writes it; one for each host and rollout, the newest.
     fn put_permit(&mut self, row: &PermitRow) -> Result<(), StoreError>;
 
-    /// Lists the closures quarantined for a channel.
+    /// Lists the closures quarantined for a channel, by closure.
     fn quarantines(&self, channel: &Channel) -> Result<Vec<QuarantineRow>, StoreError>;
-    /// Quarantines a closure for a channel.
+    /// Quarantines a closure for a channel; a known one gets the new reason and date.
     fn put_quarantine(&mut self, row: &QuarantineRow) -> Result<(), StoreError>;
     /// Lifts it; nothing happens when there is none.
     fn lift_quarantine(&mut self, channel: &Channel, closure: &crate::model::id::Closure) -> Result<(), StoreError>;
 }
 
-/// A piece of work inside one transaction. An error undoes it alone.
+/// A piece of work inside one transaction. An error undoes it alone. A failure of the engine inside it undoes it
+/// even when the job swallows that error; a [`StoreError::Conflict`] may be swallowed.
 pub type Job = Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>, StoreError> + Send>;
 
 /// An engine.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Runs a job on the writer and answers after its commit is durable.
+    /// Runs a job on the writer and answers after its commit is durable. Once queued it runs, even when the
+    /// caller stops waiting. A job that panics is undone and answered with [`StoreError::Engine`].
     async fn write_job(&self, job: Job) -> Result<Box<dyn Any + Send>, StoreError>;
     /// Runs a job that only reads, on a consistent view of what is committed; its writes are refused.
     async fn read_job(&self, job: Job) -> Result<Box<dyn Any + Send>, StoreError>;

@@ -44,7 +44,7 @@ pub struct EventRow {
     pub attempt: Attempt,
     /// Who wrote it.
     pub author: Author,
-    /// The author's number for it. For the control plane: 0, it is then the place.
+    /// The author's number for it, at most `i64::MAX`. For the control plane whatever is given becomes the place.
     pub seq: u64,
     /// SHA-256 of the body.
     pub digest: Digest,
@@ -86,6 +86,12 @@ pub enum Bucket {
     Neutral,
 }
 
+impl Bucket {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Waiting, Self::InFlight, Self::Succeeded, Self::Unchanged, Self::Failed, Self::Neutral];
+}
+
 /// A host's current attempt of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordRow {
@@ -105,7 +111,7 @@ pub struct RecordRow {
     pub changed: bool,
     /// Where it counts.
     pub bucket: Bucket,
-    /// The budgets (tags) it counts in while in flight.
+    /// The budgets (tags) it counts in while in flight, once in each.
     pub budgets: Vec<Tag>,
     /// When the row last changed, on the control plane's clock.
     pub updated: Timestamp,
