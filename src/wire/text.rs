@@ -27,7 +27,9 @@ where
 
 /// The same for a value that may be missing.
 pub mod option {
-    use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt::Display;
+    use std::str::FromStr;
 
     /// Writes the text or null.
     ///
@@ -57,7 +59,9 @@ pub mod option {
 
 /// The same for a list.
 pub mod list {
-    use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt::Display;
+    use std::str::FromStr;
 
     /// Writes a list of texts.
     ///
