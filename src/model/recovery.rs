@@ -1,9 +1,11 @@
-//! How the memories of one attempt are put together again: root record and running closure first, then the
+//! How the memories of one attempt are put together again: running closure and root record first, then the
 //! journal, then the snapshot.
 
-use crate::model::host_rollout::{Event, HostRollout};
-use crate::model::id::Closure;
-use crate::model::root_record::RootRecord;
+use crate::model::facts::Verdict;
+use crate::model::host_rollout::step::{PERMIT_LIFE, step};
+use crate::model::host_rollout::{Activating, Event, HostRollout, Phase, Reboots, Rollback, Step};
+use crate::model::id::{BootId, Closure};
+use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::model::time::Stamp;
 
 /// What each memory says of one attempt.
@@ -33,6 +35,184 @@ pub struct Recovered {
 /// Puts the memories together; `None` when no memory knows of an attempt.
 #[must_use]
 pub fn recover(memories: &Memories<'_>, now: &Stamp) -> Option<Recovered> {
-    let _ = (memories, now);
-    None
+    let mut path = Path::start(memories)?;
+    let running = memories.running;
+    if boot_of(&path.state).is_some_and(|boot| boot != now.boot) {
+        path.boot_since(memories, now);
+    }
+    for event in memories.root.map_or_else(Vec::new, |root| follow(&path.state, root, running, now)) {
+        path.take(event, now);
+    }
+    if memories.root.is_none() {
+        path.without_root(running, now);
+    }
+    Some(Recovered { state: path.state, events: path.events })
+}
+
+/// Returns the events by which an attempt catches up with its root record, in order; empty when it is level.
+/// The driver asks it on every look at the machine, recovery once at the start.
+#[must_use]
+pub fn follow(state: &HostRollout, root: &RootRecord, running: &Closure, now: &Stamp) -> Vec<Event> {
+    if root.attempt != state.attempt || state.is_final() {
+        return vec![];
+    }
+    let mut path = Path { state: state.clone(), events: vec![] };
+    path.launched(root, now);
+    match root.state {
+        RootState::Launched | RootState::Soaking | RootState::Committing => {}
+        RootState::Committed => {
+            path.take(Event::Committed, now);
+            path.take(Event::Converged, now);
+        }
+        RootState::Reverting | RootState::Reverted => path.went_back(root, now),
+        RootState::Overtaken => path.take(Event::Overtaken(running.clone()), now),
+        RootState::Kept => path.take(Event::SustainedFailure(verdict(root)), now),
+    }
+    path.events
+}
+
+fn verdict(root: &RootRecord) -> Verdict {
+    root.verdict.clone().unwrap_or(Verdict::DeadMan)
+}
+
+/// A state on its way, with the events taken so far.
+struct Path {
+    state: HostRollout,
+    events: Vec<Event>,
+}
+
+impl Path {
+    fn start(memories: &Memories<'_>) -> Option<Self> {
+        let ahead = |snapshot: &&HostRollout| memories.journal.is_none_or(|own| snapshot.attempt > own.attempt);
+        if let Some(snapshot) = memories.snapshot.filter(ahead) {
+            let adopted = Event::Adopted(Box::new(snapshot.clone()));
+            return Some(Self { state: snapshot.clone(), events: vec![adopted] });
+        }
+        if let Some(journal) = memories.journal {
+            return Some(Self { state: journal.clone(), events: vec![] });
+        }
+        let state = from_root(memories.root?);
+        Some(Self { events: vec![Event::Adopted(Box::new(state.clone()))], state })
+    }
+
+    fn take(&mut self, event: Event, now: &Stamp) {
+        if let Step::Moved(state, _) = step(&self.state, &event, now) {
+            self.state = *state;
+            self.events.push(event);
+        }
+    }
+
+    /// A boot lies between the state and now. A commit that the root record has begun is finished or undone by
+    /// it; everything else is told by what runs.
+    fn boot_since(&mut self, memories: &Memories<'_>, now: &Stamp) {
+        let running = memories.running;
+        let activating = matches!(self.state.phase, Phase::Activating(_));
+        let told_by_root = memories.root.is_some_and(|root| match root.state {
+            RootState::Committing | RootState::Committed => *running == root.target,
+            RootState::Launched | RootState::Soaking => activating && last_boot(root) == &now.boot,
+            RootState::Reverting | RootState::Reverted | RootState::Overtaken | RootState::Kept => false,
+        });
+        if !told_by_root {
+            self.take(Event::Rebooted { into: running.clone(), clean: memories.clean_shutdown }, now);
+        }
+    }
+
+    /// Catches up with the launch and the switch's result. A journal that was rewound to before them takes the
+    /// whole start over from the record.
+    fn launched(&mut self, root: &RootRecord, now: &Stamp) {
+        if matches!(self.state.phase, Phase::Pending(_)) && !interrupted(root, now) {
+            let state = HostRollout { reboots: self.state.reboots, ..from_root(root) };
+            self.take(Event::Adopted(Box::new(state)), now);
+        }
+        if !matches!(self.state.phase, Phase::Activating(_)) {
+            return;
+        }
+        match &root.result {
+            None => {}
+            Some((SwitchResult::Good(notes), at)) => {
+                self.take(Event::ActivationCompleted { at: at.clone(), notes: notes.clone() }, now);
+            }
+            Some((SwitchResult::Deferred(why), _)) => self.take(Event::ActivationDeferred(why.clone()), now),
+            Some((SwitchResult::Bad { verdict, log, units }, _)) => {
+                let (verdict, log, units) = (verdict.clone(), log.clone(), units.clone());
+                self.take(Event::ActivationFailed { verdict, log, units }, now);
+            }
+        }
+    }
+
+    fn went_back(&mut self, root: &RootRecord, now: &Stamp) {
+        if root.verdict.is_none() {
+            // Undone by a reboot: `Rebooted` has said so, or will.
+            return;
+        }
+        self.take(Event::RollbackStarted(verdict(root)), now);
+        if root.state == RootState::Reverted {
+            self.take(Event::RollbackCompleted, now);
+        }
+    }
+
+    /// No root record: nothing was launched, whatever the journal meant to do.
+    fn without_root(&mut self, running: &Closure, now: &Stamp) {
+        let (prior, acked) = match &self.state.phase {
+            Phase::Activating(activating) => (activating.prior.clone(), Some(activating.acked.clone())),
+            Phase::Soaking(soaking) => (soaking.prior.clone(), None),
+            Phase::Deferred(_)
+            | Phase::Pending(_)
+            | Phase::Converged(_)
+            | Phase::Failed(_)
+            | Phase::Reverted(_)
+            | Phase::Cancelled(_) => return,
+        };
+        if *running != prior && *running != self.state.terms.target {
+            return self.take(Event::Overtaken(running.clone()), now);
+        }
+        let stale = |acked: Stamp| now.since(&acked).is_none_or(|age| age > PERMIT_LIFE);
+        if *running == prior && acked.is_some_and(stale) {
+            self.take(Event::PermitLapsed("not started in time".to_owned()), now);
+        }
+    }
+}
+
+fn last_boot(root: &RootRecord) -> &BootId {
+    root.result.as_ref().map_or(&root.started.boot, |(_, at)| &at.boot)
+}
+
+/// Tells whether a boot undid what the record launched, so that the attempt waits to be launched again.
+fn interrupted(root: &RootRecord, now: &Stamp) -> bool {
+    match root.state {
+        RootState::Launched | RootState::Soaking => last_boot(root) != &now.boot,
+        RootState::Reverting | RootState::Reverted => root.verdict.is_none(),
+        RootState::Committing | RootState::Committed | RootState::Overtaken | RootState::Kept => false,
+    }
+}
+
+/// Rebuilds an attempt from its root record alone, as it was when the switch was launched; `follow` brings it
+/// up to now.
+#[must_use]
+pub fn from_root(root: &RootRecord) -> HostRollout {
+    let started = root.started.clone();
+    let activating = Activating { prior: root.prior.clone(), acked: started.clone(), started };
+    HostRollout {
+        attempt: root.attempt,
+        terms: root.terms.clone(),
+        phase: Phase::Activating(activating),
+        reboots: Reboots::default(),
+        observed: None,
+    }
+}
+
+/// Returns the boot that a started, open attempt's clocks count in.
+fn boot_of(state: &HostRollout) -> Option<BootId> {
+    let stamp = match &state.phase {
+        Phase::Pending(pending) => &pending.since,
+        Phase::Activating(activating) => &activating.started,
+        Phase::Deferred(deferred) => deferred.trial.as_ref().unwrap_or(&deferred.since),
+        Phase::Soaking(soaking) => &soaking.since,
+        Phase::Failed(failed) => match &failed.rollback {
+            Rollback::Started(at) => at,
+            Rollback::Due | Rollback::Impossible(_) | Rollback::Kept | Rollback::Overtaken => &failed.at,
+        },
+        Phase::Converged(_) | Phase::Reverted(_) | Phase::Cancelled(_) => return None,
+    };
+    Some(stamp.boot.clone())
 }

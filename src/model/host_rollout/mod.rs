@@ -15,9 +15,12 @@
 //! `step` is total: a late, repeated or unknown event is `Ignored` with its reason. `docs/states.md` is
 //! generated from this machine.
 
-pub mod deadline;
 pub mod step;
 pub mod terms;
+pub mod waiting;
+pub mod running;
+pub mod ended;
+pub mod deadline;
 
 use crate::model::effect::Effect;
 use crate::model::facts::{Closures, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
