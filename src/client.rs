@@ -3,7 +3,6 @@
 
 pub mod agent;
 pub mod http;
-pub mod operator;
 
 use crate::wire::v1::error::ErrorBody;
 use async_trait::async_trait;
