@@ -13,3 +13,9 @@ pub struct Invalid {
     /// Where and why it is wrong.
     pub detail: String,
 }
+
+impl From<std::convert::Infallible> for Invalid {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}

@@ -1,6 +1,6 @@
 //! Serde for values that are one word of text: anything with `Display` and `FromStr`.
 
-use serde::{Deserialize, Deserializer, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -87,5 +87,25 @@ pub mod list {
     {
         let texts = Vec::<String>::deserialize(from)?;
         texts.into_iter().map(|text| text.parse::<T>().map_err(D::Error::custom)).collect()
+    }
+}
+
+/// A value that is one word of text, for keys of maps and parts of lists.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text<T>(pub T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Text<T>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        deserialize(from).map(Self)
     }
 }

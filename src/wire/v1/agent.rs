@@ -305,6 +305,9 @@ pub enum Act {
     },
     /// An operator lifted the host's quarantine of the target before this attempt.
     Retry,
+    /// An act of a later version: nothing is done, and nothing else in the answer is spoiled.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Gives the attempt as the model's number.

@@ -1,4 +1,11 @@
-//! Bodies that are kept on disk: versioned JSON, `V0 → V1` by `From`. STUB bodies: the functions are the contract.
+//! Bodies that are kept on disk: JSON that begins with its version, `{"v":1,…}`.
+//!
+//! A new version of a body is a new type with `From` its forerunner; `read` then tells them apart by `v`, and the
+//! old type stays, so that what an older program wrote can always be read. A body of a later version is refused.
+
+pub mod plane;
+pub mod rollout;
+pub mod root_record;
 
 use crate::model::facts::{Closures, HostHold};
 use crate::model::host_rollout::HostRollout;
@@ -7,6 +14,15 @@ use crate::model::rollout::Rollout;
 use crate::model::root_record::RootRecord;
 use crate::model::time::Timestamp;
 use crate::wire::Invalid;
+use crate::wire::stored::plane::{HostV1, RecordV1};
+use crate::wire::stored::rollout::RolloutV1;
+use crate::wire::stored::root_record::RootRecordV1;
+use crate::wire::v1::event::progress::ProgressJson;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The version that is written.
+pub const VERSION: u32 = 1;
 
 /// What the control plane keeps of a host, next to the columns of `store::rows::HostRow`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,24 +77,57 @@ pub struct RolloutBody {
     pub notes: Vec<String>,
 }
 
-macro_rules! stub {
-    ($write:ident, $read:ident, $model:ty) => {
+/// What every body begins with.
+#[derive(Deserialize)]
+struct Head {
+    v: u32,
+}
+
+#[derive(Serialize)]
+struct Outer<T> {
+    v: u32,
+    #[serde(flatten)]
+    body: T,
+}
+
+fn write<T: Serialize>(body: T) -> String {
+    serde_json::to_string(&Outer { v: VERSION, body }).expect("bodies are structs with text keys: always JSON")
+}
+
+fn read<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Invalid> {
+    let invalid = |error: serde_json::Error| Invalid { what, detail: error.to_string() };
+    let head: Head = serde_json::from_str(text).map_err(invalid)?;
+    match head.v {
+        VERSION => serde_json::from_str(text).map_err(invalid),
+        0 => Err(Invalid { what, detail: "version 0 was never written: the body is damaged".to_owned() }),
+        later => Err(Invalid {
+            what,
+            detail: format!("written in version {later} by a later convoy; this one reads up to {VERSION}: upgrade it"),
+        }),
+    }
+}
+
+macro_rules! body {
+    ($what:literal, $write:ident, $read:ident, $model:ty, $v1:ty) => {
         /// Writes the body.
         #[must_use]
-        pub fn $write(_: &$model) -> String {
-            String::new()
+        pub fn $write(value: &$model) -> String {
+            write(<$v1>::from(value))
         }
         /// Reads a body, of this version or an older one.
         ///
         /// # Errors
         /// [`Invalid`] with the place.
-        pub fn $read(_: &str) -> Result<$model, Invalid> {
-            Err(Invalid { what: stringify!($read), detail: String::new() })
+        pub fn $read(text: &str) -> Result<$model, Invalid> {
+            read::<$v1>($what, text).map(Into::into)
         }
     };
 }
-stub!(write_host, read_host, HostBody);
-stub!(write_record, read_record, RecordBody);
-stub!(write_rollout, read_rollout, RolloutBody);
-stub!(write_root_record, read_root_record, RootRecord);
-stub!(write_progress, read_progress, HostRollout);
+body!("stored host", write_host, read_host, HostBody, HostV1);
+body!("stored record", write_record, read_record, RecordBody, RecordV1);
+body!("stored rollout", write_rollout, read_rollout, RolloutBody, RolloutV1);
+body!("root record", write_root_record, read_root_record, RootRecord, RootRecordV1);
+body!("stored progress", write_progress, read_progress, HostRollout, ProgressJson);
+
+#[cfg(test)]
+mod tests;
