@@ -1,7 +1,8 @@
 //! The control plane's body of a rollout, version 1.
 
+use crate::model::fleet::InFlight;
 use crate::model::id::{HostName, RolloutId};
-use crate::model::rollout::{Halt, Rollout, RolloutState, WaveRules};
+use crate::model::rollout::{Halt, Place, Rollout, RolloutState, WaveRules};
 use crate::wire::stored::RolloutBody;
 use crate::wire::text;
 use crate::wire::v1::event::millis;
@@ -24,12 +25,46 @@ pub struct RolloutV1 {
     pub forgiven: BTreeSet<HostName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wave_done_at: Option<DateTime<Utc>>,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub approved: BTreeSet<usize>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved: Vec<ApprovalV1>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<usize>,
+    pub on_halt: InFlightJson,
+    pub on_supersede: InFlightJson,
     #[serde(default)]
     pub restored: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// An approval of a wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalV1 {
+    /// The wave.
+    pub wave: usize,
+    /// When it expires; missing is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// What hosts in flight do when their rollout stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the variants are those of model::fleet::InFlight")]
+pub enum InFlightJson {
+    Finish,
+    Revert,
+}
+
+/// Where a paused rollout goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the variants are those of model::rollout::Place")]
+pub enum PlaceV1 {
+    Opened,
+    Wave { wave: usize },
+    Completed,
 }
 
 /// What a wave needs.
@@ -58,8 +93,7 @@ pub enum RolloutStateV1 {
     },
     Paused {
         by: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        wave: Option<usize>,
+        at: PlaceV1,
     },
     Superseded {
         #[serde(with = "text")]
@@ -86,7 +120,7 @@ impl From<&RolloutState> for RolloutStateV1 {
             RolloutState::Advancing { wave } => Self::Advancing { wave },
             RolloutState::Completed => Self::Completed,
             RolloutState::Halted { why, wave } => Self::Halted { why: why.into(), wave },
-            RolloutState::Paused { by, wave } => Self::Paused { by, wave },
+            RolloutState::Paused { by, at } => Self::Paused { by, at: at.into() },
             RolloutState::Superseded { by } => Self::Superseded { by },
             RolloutState::Cancelled { by } => Self::Cancelled { by },
         }
@@ -100,9 +134,47 @@ impl From<RolloutStateV1> for RolloutState {
             RolloutStateV1::Advancing { wave } => Self::Advancing { wave },
             RolloutStateV1::Completed => Self::Completed,
             RolloutStateV1::Halted { why, wave } => Self::Halted { why: why.into(), wave },
-            RolloutStateV1::Paused { by, wave } => Self::Paused { by, wave },
+            RolloutStateV1::Paused { by, at } => Self::Paused { by, at: at.into() },
             RolloutStateV1::Superseded { by } => Self::Superseded { by },
             RolloutStateV1::Cancelled { by } => Self::Cancelled { by },
+        }
+    }
+}
+
+impl From<InFlight> for InFlightJson {
+    fn from(rule: InFlight) -> Self {
+        match rule {
+            InFlight::Finish => Self::Finish,
+            InFlight::Revert => Self::Revert,
+        }
+    }
+}
+
+impl From<InFlightJson> for InFlight {
+    fn from(json: InFlightJson) -> Self {
+        match json {
+            InFlightJson::Finish => Self::Finish,
+            InFlightJson::Revert => Self::Revert,
+        }
+    }
+}
+
+impl From<Place> for PlaceV1 {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Opened => Self::Opened,
+            Place::Wave(wave) => Self::Wave { wave },
+            Place::Completed => Self::Completed,
+        }
+    }
+}
+
+impl From<PlaceV1> for Place {
+    fn from(body: PlaceV1) -> Self {
+        match body {
+            PlaceV1::Opened => Self::Opened,
+            PlaceV1::Wave { wave } => Self::Wave(wave),
+            PlaceV1::Completed => Self::Completed,
         }
     }
 }
@@ -141,13 +213,17 @@ impl From<WaveRulesV1> for WaveRules {
 impl From<&RolloutBody> for RolloutV1 {
     fn from(body: &RolloutBody) -> Self {
         let rollout = &body.rollout;
+        let approvals = rollout.approved.iter().map(|(wave, until)| ApprovalV1 { wave: *wave, until: until.map(date) });
         Self {
             id: rollout.id.clone(),
             waves: rollout.waves.iter().map(WaveRulesV1::from).collect(),
             state: (&rollout.state).into(),
             forgiven: rollout.forgiven.clone(),
             wave_done_at: rollout.wave_done_at.map(date),
-            approved: rollout.approved.clone(),
+            approved: approvals.collect(),
+            promoted: rollout.promoted,
+            on_halt: rollout.on_halt.into(),
+            on_supersede: rollout.on_supersede.into(),
             restored: body.restored,
             notes: body.notes.clone(),
         }
@@ -162,7 +238,10 @@ impl From<RolloutV1> for RolloutBody {
             state: body.state.into(),
             forgiven: body.forgiven,
             wave_done_at: body.wave_done_at.map(timestamp),
-            approved: body.approved,
+            approved: body.approved.into_iter().map(|given| (given.wave, given.until.map(timestamp))).collect(),
+            promoted: body.promoted,
+            on_halt: body.on_halt.into(),
+            on_supersede: body.on_supersede.into(),
         };
         Self { rollout, restored: body.restored, notes: body.notes }
     }

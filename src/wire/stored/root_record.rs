@@ -2,10 +2,10 @@
 //! ever added, and never needed to go back.
 
 use crate::model::id::{Attempt, BootId, Closure, RolloutId};
-use crate::model::root_record::{RootLimits, RootRecord, RootState, SwitchResult};
+use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::wire::text;
 use crate::wire::v1::event::facts::{UnitFailureJson, VerdictJson};
-use crate::wire::v1::event::progress::OnFailureJson;
+use crate::wire::v1::event::progress::TermsJson;
 use crate::wire::v1::event::{StampBody, millis};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -37,7 +37,8 @@ pub struct RootRecordV1 {
     pub verdict: Option<VerdictJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_trouble: Option<String>,
-    pub limits: RootLimitsV1,
+    pub terms: TermsJson,
+    pub agent_timeout_ms: u64,
 }
 
 /// How far the root helper came.
@@ -84,19 +85,6 @@ pub enum SwitchResultV1 {
         #[serde(default)]
         units: Vec<UnitFailureJson>,
     },
-}
-
-/// The limits that the root helper keeps by itself, in milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "the fields are those of model::root_record::RootLimits")]
-pub struct RootLimitsV1 {
-    pub switch_ms: u64,
-    pub agent_timeout_ms: u64,
-    pub commit_ms: u64,
-    pub rollback_ms: u64,
-    pub reboot_ms: u64,
-    pub on_failure: OnFailureJson,
 }
 
 impl From<RootState> for RootStateV1 {
@@ -153,32 +141,6 @@ impl From<SwitchResultV1> for SwitchResult {
     }
 }
 
-impl From<&RootLimits> for RootLimitsV1 {
-    fn from(limits: &RootLimits) -> Self {
-        Self {
-            switch_ms: millis(limits.switch),
-            agent_timeout_ms: millis(limits.agent_timeout),
-            commit_ms: millis(limits.commit),
-            rollback_ms: millis(limits.rollback),
-            reboot_ms: millis(limits.reboot),
-            on_failure: limits.on_failure.into(),
-        }
-    }
-}
-
-impl From<RootLimitsV1> for RootLimits {
-    fn from(body: RootLimitsV1) -> Self {
-        Self {
-            switch: Duration::from_millis(body.switch_ms),
-            agent_timeout: Duration::from_millis(body.agent_timeout_ms),
-            commit: Duration::from_millis(body.commit_ms),
-            rollback: Duration::from_millis(body.rollback_ms),
-            reboot: Duration::from_millis(body.reboot_ms),
-            on_failure: body.on_failure.into(),
-        }
-    }
-}
-
 impl From<&RootRecord> for RootRecordV1 {
     fn from(record: &RootRecord) -> Self {
         let result = record.result.as_ref();
@@ -196,7 +158,8 @@ impl From<&RootRecord> for RootRecordV1 {
             agent_starts: record.agent_starts.iter().map(StampBody::from).collect(),
             verdict: record.verdict.as_ref().map(VerdictJson::from),
             rollback_trouble: record.rollback_trouble.clone(),
-            limits: (&record.limits).into(),
+            terms: (&record.terms).into(),
+            agent_timeout_ms: millis(record.agent_timeout),
         }
     }
 }
@@ -217,7 +180,8 @@ impl From<RootRecordV1> for RootRecord {
             agent_starts: body.agent_starts.into_iter().map(Into::into).collect(),
             verdict: body.verdict.map(Into::into),
             rollback_trouble: body.rollback_trouble,
-            limits: body.limits.into(),
+            terms: body.terms.into(),
+            agent_timeout: Duration::from_millis(body.agent_timeout_ms),
         }
     }
 }

@@ -84,14 +84,17 @@ impl ManifestBody {
     }
 }
 
-/// Gives a wall time as the wire writes it.
+/// The first and the last wall time that RFC 3339 can write, in milliseconds since 1970: the years 0000 to 9999.
+const WALL_RANGE: (i64, i64) = (-62_167_219_200_000, 253_402_300_799_999);
+
+/// Gives a wall time as the wire writes it; one outside the years 0000 to 9999 becomes the nearest inside.
 #[must_use]
 pub fn date(at: Timestamp) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(at.0).unwrap_or_default()
+    DateTime::from_timestamp_millis(at.0.clamp(WALL_RANGE.0, WALL_RANGE.1)).unwrap_or_default()
 }
 
-/// Reads a wall time.
+/// Reads a wall time; one outside the years 0000 to 9999 becomes the nearest inside.
 #[must_use]
 pub fn timestamp(at: DateTime<Utc>) -> Timestamp {
-    Timestamp(at.timestamp_millis())
+    Timestamp(at.timestamp_millis().clamp(WALL_RANGE.0, WALL_RANGE.1))
 }
