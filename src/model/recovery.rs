@@ -44,7 +44,7 @@ pub fn recover(memories: &Memories<'_>, now: &Stamp) -> Option<Recovered> {
         path.take(event, now);
     }
     if memories.root.is_none() {
-        path.without_root(running, now);
+        path.without_root(memories, now);
     }
     Some(Recovered { state: path.state, events: path.events })
 }
@@ -57,7 +57,7 @@ pub fn follow(state: &HostRollout, root: &RootRecord, running: &Closure, now: &S
         return vec![];
     }
     let mut path = Path { state: state.clone(), events: vec![] };
-    path.launched(root, now);
+    path.launched(root, running, now);
     match root.state {
         RootState::Launched | RootState::Soaking | RootState::Committing => {}
         RootState::Committed => {
@@ -119,8 +119,8 @@ impl Path {
 
     /// Catches up with the launch and the switch's result. A journal that was rewound to before them takes the
     /// whole start over from the record.
-    fn launched(&mut self, root: &RootRecord, now: &Stamp) {
-        if matches!(self.state.phase, Phase::Pending(_)) && !interrupted(root, now) {
+    fn launched(&mut self, root: &RootRecord, running: &Closure, now: &Stamp) {
+        if matches!(self.state.phase, Phase::Pending(_)) && !interrupted(root, running, now) {
             let state = HostRollout { reboots: self.state.reboots, ..from_root(root) };
             self.take(Event::Adopted(Box::new(state)), now);
         }
@@ -152,7 +152,8 @@ impl Path {
     }
 
     /// No root record: nothing was launched, whatever the journal meant to do.
-    fn without_root(&mut self, running: &Closure, now: &Stamp) {
+    fn without_root(&mut self, memories: &Memories<'_>, now: &Stamp) {
+        let (running, clean_shutdown) = (memories.running, memories.clean_shutdown);
         let (prior, acked) = match &self.state.phase {
             Phase::Activating(activating) => (activating.prior.clone(), Some(activating.acked.clone())),
             Phase::Soaking(soaking) => (soaking.prior.clone(), None),
@@ -166,9 +167,16 @@ impl Path {
         if *running != prior && *running != self.state.terms.target {
             return self.take(Event::Overtaken(running.clone()), now);
         }
-        let stale = |acked: Stamp| now.since(&acked).is_none_or(|age| age > PERMIT_LIFE);
-        if *running == prior && acked.is_some_and(stale) {
-            self.take(Event::PermitLapsed("not started in time".to_owned()), now);
+        if *running != prior {
+            return;
+        }
+        match acked {
+            Some(acked) if now.since(&acked).is_none_or(|age| age > PERMIT_LIFE) => {
+                self.take(Event::PermitLapsed("not started in time".to_owned()), now);
+            }
+            Some(_) => {}
+            // It soaked once, and the machine was set back to before: as good as a reboot into the prior.
+            None => self.take(Event::Rebooted { into: prior, clean: clean_shutdown }, now),
         }
     }
 }
@@ -178,11 +186,12 @@ fn last_boot(root: &RootRecord) -> &BootId {
 }
 
 /// Tells whether a boot undid what the record launched, so that the attempt waits to be launched again.
-fn interrupted(root: &RootRecord, now: &Stamp) -> bool {
+fn interrupted(root: &RootRecord, running: &Closure, now: &Stamp) -> bool {
     match root.state {
         RootState::Launched | RootState::Soaking => last_boot(root) != &now.boot,
         RootState::Reverting | RootState::Reverted => root.verdict.is_none(),
-        RootState::Committing | RootState::Committed | RootState::Overtaken | RootState::Kept => false,
+        RootState::Committing => *running == root.prior,
+        RootState::Committed | RootState::Overtaken | RootState::Kept => false,
     }
 }
 
@@ -216,3 +225,6 @@ fn boot_of(state: &HostRollout) -> Option<BootId> {
     };
     Some(stamp.boot.clone())
 }
+
+#[cfg(test)]
+mod tests;
