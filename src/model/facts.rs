@@ -2,6 +2,7 @@
 
 use crate::model::id::{BootId, Closure, HostName, JournalId, ProbeName, RolloutId};
 use crate::model::time::Timestamp;
+use std::fmt;
 use std::time::Duration;
 
 /// Why an attempt failed.
@@ -186,4 +187,80 @@ pub struct PlaneFacts {
     pub up_for: Duration,
     /// No permit before it has been up for so long: one heartbeat interval.
     pub grace: Duration,
+}
+
+/// Writes a list for people, its first entries by name and the rest as a number.
+#[must_use]
+pub fn listed<T: fmt::Display>(items: &[T]) -> String {
+    /// The most entries that are named, so that a line stays a line.
+    const NAMED: usize = 5;
+    let first: Vec<_> = items.iter().take(NAMED).map(ToString::to_string).collect();
+    let rest = items.len() - first.len();
+    if rest == 0 { first.join(", ") } else { format!("{} and {rest} more", first.join(", ")) }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SwitchFailed(why) => write!(f, "the switch failed: {why}"),
+            Self::SwitchTimedOut => f.write_str("the switch outlived its limit"),
+            Self::UnitsFailed(units) => write!(f, "units failed: {}", listed(units)),
+            Self::ProbesFailed(probes) => write!(f, "probes failed for the whole failure time: {}", listed(probes)),
+            Self::DeadMan => f.write_str("the agent gave no sign of life in time: the dead-man acted"),
+            Self::AgentCrashLoop => f.write_str("the agent crashed again and again"),
+            Self::ControlPlaneLost => {
+                f.write_str("the control plane answers the prior closure's settings and not this one's")
+            }
+            Self::Isolated => f.write_str("no control plane answered until the isolation limit"),
+            Self::BootedElsewhere => f.write_str("the trial boot came up in another closure"),
+            Self::UncleanReboots => f.write_str("the host rebooted uncleanly twice during its soak"),
+            Self::TooManyReboots => f.write_str("the host was rebooted too often during its soak"),
+            Self::Overtaken => f.write_str("somebody else switched the host"),
+            Self::Ordered(why) => write!(f, "told to go back: {why}"),
+            Self::CommitFailed(why) => write!(f, "the commit failed: {why}"),
+            Self::Refused(why) => write!(f, "the root helper refused to start: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for HostHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lease(why) => write!(f, "the release's lease is not valid: {why}"),
+            Self::Disk(detail) => write!(f, "too little free space: {detail}"),
+            Self::Lock => f.write_str("another switch holds the lock"),
+            Self::Cache(why) => write!(f, "the binary cache does not give the closure: {why}"),
+            Self::ClockBehind => f.write_str("the clock is behind the newest signed date that was accepted"),
+            Self::BootDefaultDiffers => f.write_str("the boot default is not the running closure"),
+            Self::StateNotPersistent => f.write_str("the agent's state would not survive a reboot"),
+            Self::NoTrialBoot(why) => write!(f, "a trial boot is wanted and can't be made: {why}"),
+            Self::Drift(closure) => write!(f, "it runs {}, which no release put there", closure.base()),
+            Self::Window(detail) => write!(f, "its own clock is outside the signed window: {detail}"),
+            Self::Untrusted(why) => write!(f, "the release does not verify: {why}"),
+            Self::Quarantined(closure) => write!(f, "{} failed here before", closure.base()),
+            Self::Busy(rollout) => write!(f, "the root helper has not finished with {rollout}"),
+        }
+    }
+}
+
+impl HostHold {
+    /// Returns the name used in API and metrics: kebab-case, stable.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Lease(_) => "lease",
+            Self::Disk(_) => "disk",
+            Self::Lock => "lock",
+            Self::Cache(_) => "cache",
+            Self::ClockBehind => "clock-behind",
+            Self::BootDefaultDiffers => "boot-default-differs",
+            Self::StateNotPersistent => "state-not-persistent",
+            Self::NoTrialBoot(_) => "no-trial-boot",
+            Self::Drift(_) => "drift",
+            Self::Window(_) => "window",
+            Self::Untrusted(_) => "untrusted",
+            Self::Quarantined(_) => "quarantined",
+            Self::Busy(_) => "busy",
+        }
+    }
 }

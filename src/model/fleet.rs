@@ -92,7 +92,7 @@ pub struct Policy {
     pub budgets: BTreeMap<Tag, u32>,
     /// Host → hosts that must have finished well before it starts.
     pub host_order: BTreeMap<HostName, BTreeSet<HostName>>,
-    /// Channels whose latest rollout must be Completed before this one's first wave.
+    /// Channels whose latest rollout must be Completed before any host of this one starts.
     pub after_channels: BTreeSet<Channel>,
 }
 

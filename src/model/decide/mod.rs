@@ -1,5 +1,7 @@
 //! May this host start now? An ordered list of gates, all of them evaluated.
 
+pub mod gates;
+
 use crate::model::facts::{HostFacts, PlaneFacts};
 use crate::model::fleet::Release;
 use crate::model::gate::{Gate, Hold};
@@ -36,15 +38,42 @@ pub struct View<'a> {
     pub channel_quarantine: &'a BTreeSet<Closure>,
     /// Whether the latest rollout of each channel named in `after_channels` is Completed.
     pub channels_done: BTreeMap<Channel, bool>,
+    /// An operator lifted the quarantine for this attempt (`convoy rollout retry`).
+    pub retry: bool,
     /// Hosts named by this host's order that have not converged in this rollout.
     pub hosts_missing: Vec<HostName>,
     /// Hosts in flight for each budget of the release that selects this host, this host excluded.
     pub budgets: BTreeMap<Tag, u32>,
 }
 
+/// One rule: every hold it has for the view; none is its consent.
+pub type Rule = fn(&View<'_>) -> Vec<Hold>;
+
+/// Every gate with its rule, in the order of [`Gate::ALL`].
+pub const RULES: [(Gate, Rule); Gate::ALL.len()] = [
+    (Gate::Quarantine, gates::quarantine),
+    (Gate::Stopped, gates::stopped),
+    (Gate::Superseded, gates::superseded),
+    (Gate::OtherRollout, gates::other_rollout),
+    (Gate::ChannelOrder, gates::channel_order),
+    (Gate::Wave, gates::wave),
+    (Gate::HostOrder, gates::host_order),
+    (Gate::Budget, gates::budget),
+    (Gate::Window, gates::window),
+    (Gate::NotBefore, gates::not_before),
+    (Gate::Approval, gates::approval),
+    (Gate::Freshness, gates::freshness),
+    (Gate::Conflict, gates::conflict),
+    (Gate::Clone, gates::clone),
+    (Gate::RestoredStore, gates::restored_store),
+    (Gate::Host, gates::host),
+];
+
 /// Returns every hold, in the order of the gates; empty is the permit.
 #[must_use]
 pub fn decide(view: &View<'_>) -> Vec<(Gate, Hold)> {
-    let _ = view;
-    vec![(Gate::Freshness, Hold::FactMissing("decide"))]
+    RULES.iter().flat_map(|(gate, rule)| rule(view).into_iter().map(|hold| (*gate, hold))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,10 @@
 //! Why a host may not start, or waits: one typed hold for each gate.
 
+pub mod clearing;
+pub mod words;
+
 use crate::model::facts::HostHold;
+use crate::model::host_rollout::HostRolloutState;
 use crate::model::id::{Channel, Closure, HostName, RolloutId, Tag};
 use crate::model::time::Timestamp;
 use std::time::Duration;
@@ -32,7 +36,7 @@ pub enum Gate {
     Approval,
     /// The host's facts are missing or old.
     Freshness,
-    /// Two channels claim the host.
+    /// Another channel's open rollout claims the host.
     Conflict,
     /// Two machines use one identity.
     Clone,
@@ -40,6 +44,34 @@ pub enum Gate {
     RestoredStore,
     /// The host holds itself back.
     Host,
+}
+
+impl Hold {
+    /// Returns the gate that gives this hold. A host outside its release is held by every gate that looks it
+    /// up; the wave gate stands for them.
+    #[must_use]
+    pub const fn gate(&self) -> Gate {
+        match self {
+            Self::QuarantinedHere(_) | Self::QuarantinedInChannel(_) => Gate::Quarantine,
+            Self::RolloutStopped(_) | Self::RolloutCancelled(_) | Self::NotWaiting(_) | Self::HeldByOperator(_) => {
+                Gate::Stopped
+            }
+            Self::SupersededBy(_) => Gate::Superseded,
+            Self::InFlightElsewhere(_) => Gate::OtherRollout,
+            Self::AfterChannel(_) => Gate::ChannelOrder,
+            Self::NotInRelease | Self::WaveNotOpen { .. } | Self::WaveFull { .. } => Gate::Wave,
+            Self::AfterHosts(_) => Gate::HostOrder,
+            Self::BudgetSpent { .. } => Gate::Budget,
+            Self::WindowClosed(_) => Gate::Window,
+            Self::NotBefore(_) => Gate::NotBefore,
+            Self::ApprovalNeeded(_) => Gate::Approval,
+            Self::NeverHeard | Self::Silent(_) | Self::NotHeardSinceStart | Self::FactMissing(_) => Gate::Freshness,
+            Self::ClaimedBy(_) => Gate::Conflict,
+            Self::Cloned => Gate::Clone,
+            Self::RestoredStore | Self::JustStarted(_) => Gate::RestoredStore,
+            Self::OnHost(_) => Gate::Host,
+        }
+    }
 }
 
 impl Gate {
@@ -62,6 +94,29 @@ impl Gate {
         Self::RestoredStore,
         Self::Host,
     ];
+
+    /// Returns the name used in API and metrics: `snake_case`, stable.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quarantine => "quarantine",
+            Self::Stopped => "stopped",
+            Self::Superseded => "superseded",
+            Self::OtherRollout => "other_rollout",
+            Self::ChannelOrder => "channel_order",
+            Self::Wave => "wave",
+            Self::HostOrder => "host_order",
+            Self::Budget => "budget",
+            Self::Window => "window",
+            Self::NotBefore => "not_before",
+            Self::Approval => "approval",
+            Self::Freshness => "freshness",
+            Self::Conflict => "conflict",
+            Self::Clone => "clone",
+            Self::RestoredStore => "restored_store",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// Who can clear a hold.
@@ -86,8 +141,12 @@ pub enum Hold {
     QuarantinedHere(Closure),
     /// The closure halted a rollout of this channel.
     QuarantinedInChannel(Closure),
-    /// The rollout is not open (paused, halted, cancelled), with the reason in words.
+    /// The rollout is paused or halted, with the reason in words.
     RolloutStopped(String),
+    /// The rollout was cancelled, by whom.
+    RolloutCancelled(String),
+    /// The attempt is not one that waits for a permit.
+    NotWaiting(HostRolloutState),
     /// An operator holds the host.
     HeldByOperator(String),
     /// A newer release took over.
@@ -96,6 +155,8 @@ pub enum Hold {
     InFlightElsewhere(RolloutId),
     /// This channel's latest rollout has to be Completed first.
     AfterChannel(Channel),
+    /// The release has no closure or no wave for the host.
+    NotInRelease,
     /// The host's wave opens later.
     WaveNotOpen {
         /// The host's wave.
@@ -110,7 +171,7 @@ pub enum Hold {
         /// Allowed.
         limit: u32,
     },
-    /// These hosts have to finish first.
+    /// These hosts have to finish well first.
     AfterHosts(Vec<HostName>),
     /// The budget is spent.
     BudgetSpent {
@@ -129,7 +190,7 @@ pub enum Hold {
     ApprovalNeeded(usize),
     /// The host was never heard from.
     NeverHeard,
-    /// The host was last heard from so long ago.
+    /// The host was last heard from so long ago, which is longer than the offline grace.
     Silent(Duration),
     /// The host has not been heard from since the control plane started.
     NotHeardSinceStart,
@@ -141,7 +202,7 @@ pub enum Hold {
     Cloned,
     /// The store was restored and an operator has not resumed.
     RestoredStore,
-    /// The control plane started less than one heartbeat interval ago.
+    /// The control plane started less than one heartbeat interval ago; so much of it is left.
     JustStarted(Duration),
     /// The host holds itself back.
     OnHost(HostHold),

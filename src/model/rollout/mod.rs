@@ -1,10 +1,30 @@
 //! The rollout machine: one release's way through its waves.
+//!
+//! ```text
+//!             first changed wave             last wave done
+//!   Opened ──────────────▶ Advancing(wave) ────────────────▶ Completed
+//!     │                     │  ▲   ▲    │ too many failures    │    │
+//!     │ paused, restored    │  │   │    ▼ or out of reach      │    │
+//!     ├────▶ Paused ◀───────┘  │   └── Halted ◀────────────────┼────┘
+//!     │        │ └─────────────┘ resumed, by an operator       │ paused, restored: back to Completed
+//!     ▼        ▼                                              ▼
+//!   Superseded, Cancelled: from everything but Completed    Paused
+//! ```
+//!
+//! `step` is total: a late or repeated event is `Ignored` with its reason. A newer release leaves a completed
+//! rollout Completed and cancels what it still has waiting.
+
+pub mod step;
+pub mod waves;
+
+pub use crate::model::rollout::step::{deadline, step};
 
 use crate::model::effect::RolloutEffect;
 use crate::model::fleet::{InFlight, Release, Wave};
 use crate::model::id::{HostName, RolloutId};
 use crate::model::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 /// Who paused a rollout whose store was restored from an older copy.
@@ -123,7 +143,7 @@ pub struct Tally {
     pub waiting: u32,
     /// Permitted and not final.
     pub in_flight: u32,
-    /// Converged after activating this release.
+    /// Converged after activating this release: nothing else is a success.
     pub succeeded: u32,
     /// Failed or reverted, counting, not forgiven; lost hosts included.
     pub failed: u32,
@@ -175,20 +195,6 @@ pub enum RolloutStep {
     Ignored(&'static str),
 }
 
-/// Moves a rollout by one event. `now` is the control plane's clock.
-#[must_use]
-pub fn step(rollout: &Rollout, event: &RolloutEvent, now: Timestamp) -> RolloutStep {
-    let _ = (rollout, event, now);
-    RolloutStep::Ignored("not written yet")
-}
-
-/// Returns when the rollout is due by itself (the end of the wait between waves).
-#[must_use]
-pub fn deadline(rollout: &Rollout) -> Option<Timestamp> {
-    let _ = rollout;
-    None
-}
-
 impl Rollout {
     /// Opens the rollout of a release.
     #[must_use]
@@ -208,3 +214,31 @@ impl Rollout {
         }
     }
 }
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyFailures { failed, allowed } => write!(f, "{failed} failed, {allowed} allowed"),
+            Self::OutOfReach { possible, needed } => {
+                write!(f, "{needed} have to converge and only {possible} still can")
+            }
+        }
+    }
+}
+
+impl fmt::Display for RolloutState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Opened => "Opened",
+            Self::Advancing { .. } => "Advancing",
+            Self::Completed => "Completed",
+            Self::Halted { .. } => "Halted",
+            Self::Paused { .. } => "Paused",
+            Self::Superseded { .. } => "Superseded",
+            Self::Cancelled { .. } => "Cancelled",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
