@@ -1,7 +1,12 @@
 //! Serde for values that are one word of text: anything with `Display` and `FromStr`.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use std::fmt::Display;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, MapAccess, Visitor},
+};
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 /// Writes the text.
@@ -108,4 +113,33 @@ where
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         deserialize(from).map(Self)
     }
+}
+
+/// Reads a map of which each key may be there once; JSON itself would let the last one win.
+///
+/// # Errors
+/// The key that is there twice.
+pub fn unique_map<'de, D, V>(from: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    struct Unique<V>(PhantomData<V>);
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Unique<V> {
+        type Value = BTreeMap<String, V>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = from.next_key::<String>()? {
+                if map.contains_key(&key) {
+                    return Err(A::Error::custom(format!("the key {key:?} is there twice")));
+                }
+                map.insert(key, from.next_value()?);
+            }
+            Ok(map)
+        }
+    }
+    from.deserialize_map(Unique(PhantomData))
 }

@@ -1,11 +1,11 @@
 //! The control plane's body of a rollout, version 1.
 
-use crate::model::fleet::InFlight;
 use crate::model::id::{HostName, RolloutId};
 use crate::model::rollout::{Halt, Place, Rollout, RolloutState, WaveRules};
 use crate::wire::stored::RolloutBody;
 use crate::wire::text;
 use crate::wire::v1::event::millis;
+use crate::wire::v1::manifest::InFlightJson;
 use crate::wire::v1::release::{date, timestamp};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -46,15 +46,6 @@ pub struct ApprovalV1 {
     /// When it expires; missing is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
-}
-
-/// What hosts in flight do when their rollout stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "the variants are those of model::fleet::InFlight")]
-pub enum InFlightJson {
-    Finish,
-    Revert,
 }
 
 /// Where a paused rollout goes on.
@@ -137,24 +128,6 @@ impl From<RolloutStateV1> for RolloutState {
             RolloutStateV1::Paused { by, at } => Self::Paused { by, at: at.into() },
             RolloutStateV1::Superseded { by } => Self::Superseded { by },
             RolloutStateV1::Cancelled { by } => Self::Cancelled { by },
-        }
-    }
-}
-
-impl From<InFlight> for InFlightJson {
-    fn from(rule: InFlight) -> Self {
-        match rule {
-            InFlight::Finish => Self::Finish,
-            InFlight::Revert => Self::Revert,
-        }
-    }
-}
-
-impl From<InFlightJson> for InFlight {
-    fn from(json: InFlightJson) -> Self {
-        match json {
-            InFlightJson::Finish => Self::Finish,
-            InFlightJson::Revert => Self::Revert,
         }
     }
 }

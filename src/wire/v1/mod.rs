@@ -3,5 +3,6 @@
 pub mod agent;
 pub mod event;
 pub mod release;
+pub mod manifest;
 pub mod operator;
 pub mod error;

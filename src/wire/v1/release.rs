@@ -1,9 +1,9 @@
 //! A release on the wire: the manifest as the exact bytes that were signed, its signatures, and its lease.
 
-use crate::model::fleet::Release;
 use crate::model::id::{Digest, RolloutId};
 use crate::model::time::Timestamp;
-use crate::wire::{Invalid, text};
+use crate::wire::text;
+pub use crate::wire::v1::manifest::ManifestBody;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -60,28 +60,6 @@ pub struct LeaseBody {
     pub issued: DateTime<Utc>,
     /// After this, no host starts it.
     pub expires: DateTime<Utc>,
-}
-
-/// The manifest as JSON (schema `convoy.release/1`). STUB: becomes a real mirror of `model::fleet::Release`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestBody(pub serde_json::Value);
-
-impl From<&Release> for ManifestBody {
-    fn from(_: &Release) -> Self {
-        Self(serde_json::Value::Null)
-    }
-}
-
-impl ManifestBody {
-    /// Parses and checks the whole of it: every host in exactly one wave, no empty wave, orders without a cycle,
-    /// budgets and limits that can be kept. All mistakes at once, one a line, each with its path.
-    ///
-    /// # Errors
-    /// [`Invalid`] with every mistake.
-    pub fn into_model(self, digest: Digest) -> Result<Release, Invalid> {
-        let _ = digest;
-        Err(Invalid { what: "manifest", detail: String::new() })
-    }
 }
 
 /// The first and the last wall time that RFC 3339 can write, in milliseconds since 1970: the years 0000 to 9999.
