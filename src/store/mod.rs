@@ -146,9 +146,9 @@ pub trait Tx {
     ///
     /// `changed` is the number of records whose `changed` is true and `unchanged` that of all others, whatever
     /// their bucket. `waiting`, `in_flight`, `succeeded`, `failed` and `neutral` are the numbers of all records in
-    /// that bucket, changed or not. `set_aside` is always 0 here: it is a view over facts that rows do not hold.
+    /// that bucket, changed or not; [`rows::Bucket::Failing`] counts both as failed and as in flight. `set_aside` is always 0 here: it is a view over facts that rows do not hold.
     fn tally(&self, rollout: &RolloutId, wave: u32) -> Result<Tally, StoreError>;
-    /// Counts the records of a budget in [`rows::Bucket::InFlight`], over all rollouts, from counters.
+    /// Counts the records of a budget in [`rows::Bucket::InFlight`] or [`rows::Bucket::Failing`], over all rollouts, from counters.
     fn budget_in_flight(&self, budget: &Tag) -> Result<u32, StoreError>;
 
     /// Reads a release.

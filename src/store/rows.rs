@@ -38,9 +38,9 @@ pub struct EventRow {
     pub place: u64,
     /// The host; `None` for events of a whole rollout.
     pub host: Option<HostName>,
-    /// The rollout.
-    pub rollout: RolloutId,
-    /// The attempt; 0 for events of a whole rollout.
+    /// The rollout; `None` for what concerns a host outside of any (an operator's hold, a lost history).
+    pub rollout: Option<RolloutId>,
+    /// The attempt; 0 for events of a whole rollout or outside of any.
     pub attempt: Attempt,
     /// Who wrote it.
     pub author: Author,
@@ -52,7 +52,7 @@ pub struct EventRow {
     pub received: Timestamp,
     /// The event's name.
     pub kind: String,
-    /// `wire::v1::EventBody`.
+    /// `wire::v1::agent::EventEnvelope`: the event with its author's stamp, so that it can be applied later.
     pub body: String,
     /// Why it could not be applied.
     pub refused: Option<String>,
@@ -80,7 +80,9 @@ pub enum Bucket {
     Succeeded,
     /// Converged without activating.
     Unchanged,
-    /// Failed or reverted, counting.
+    /// Failed, counting, and not final yet: counts as failed and as in flight, since the release may still run.
+    Failing,
+    /// Failed or reverted, counting. Final.
     Failed,
     /// Ended without counting.
     Neutral,
@@ -88,8 +90,8 @@ pub enum Bucket {
 
 impl Bucket {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Waiting, Self::InFlight, Self::Succeeded, Self::Unchanged, Self::Failed, Self::Neutral];
+    pub const ALL: [Self; 7] =
+        [Self::Waiting, Self::InFlight, Self::Succeeded, Self::Unchanged, Self::Failing, Self::Failed, Self::Neutral];
 }
 
 /// A host's current attempt of a rollout.

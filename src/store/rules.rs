@@ -82,7 +82,7 @@ pub(crate) fn cell(row: &RecordRow) -> Cell {
 /// Returns the budgets that a record takes from now, each once.
 pub(crate) fn taken(row: &RecordRow) -> BTreeSet<Tag> {
     match row.bucket {
-        Bucket::InFlight => row.budgets.iter().cloned().collect(),
+        Bucket::InFlight | Bucket::Failing => row.budgets.iter().cloned().collect(),
         Bucket::Waiting | Bucket::Succeeded | Bucket::Unchanged | Bucket::Failed | Bucket::Neutral => BTreeSet::new(),
     }
 }
@@ -97,6 +97,10 @@ pub(crate) fn add(tally: &mut Tally, changed: bool, bucket: Bucket, n: u32) {
         Bucket::Succeeded => &mut tally.succeeded,
         Bucket::Failed => &mut tally.failed,
         Bucket::Neutral => &mut tally.neutral,
+        Bucket::Failing => {
+            tally.in_flight = tally.in_flight.saturating_add(n);
+            &mut tally.failed
+        }
         Bucket::Unchanged => return,
     };
     *count = count.saturating_add(n);

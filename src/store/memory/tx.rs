@@ -155,7 +155,7 @@ impl Tx for MemoryTx<'_> {
     fn events(&self, after: u64, filter: &EventFilter, limit: usize) -> Result<Vec<EventRow>, StoreError> {
         let fits = |row: &&EventRow| {
             filter.host.as_ref().is_none_or(|host| row.host.as_ref() == Some(host))
-                && filter.rollout.as_ref().is_none_or(|rollout| row.rollout == *rollout)
+                && filter.rollout.as_ref().is_none_or(|rollout| row.rollout.as_ref() == Some(rollout))
                 && (!filter.refused_only || row.refused.is_some())
         };
         let rows = self.state.events.range((Bound::Excluded(after), Bound::Unbounded));
@@ -170,7 +170,9 @@ impl Tx for MemoryTx<'_> {
 
     fn prune_events(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let open: BTreeSet<_> = self.state.records.values().filter(|r| !r.is_final).map(|r| &r.rollout).collect();
-        let old = |row: &&EventRow| row.received < before && !open.contains(&row.rollout);
+        let old = |row: &&EventRow| {
+            row.received < before && row.rollout.as_ref().is_none_or(|rollout| !open.contains(rollout))
+        };
         let old: Vec<EventRow> = self.state.events.values().filter(old).take(limit).cloned().collect();
         for row in &old {
             self.set(|s| &mut s.events, row.place, None)?;

@@ -178,7 +178,7 @@ pub struct EventView {
     /// The host, unless it is about a whole rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The rollout.
+    /// The rollout; empty for what concerns a host outside of any.
     pub rollout: String,
     /// Which try.
     pub attempt: u32,
