@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod http;
+pub mod operator;
 
 use crate::wire::v1::error::ErrorBody;
 use async_trait::async_trait;
@@ -195,6 +196,13 @@ pub fn refusal(answer: &Answer) -> ClientError {
             }
         }
     }
+}
+
+/// Percent-encodes a value so that it stays one value of a query: all but the unreserved characters of RFC 3986.
+#[must_use]
+pub fn encode(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    value.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]

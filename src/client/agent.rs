@@ -1,6 +1,6 @@
 //! What an agent asks of its control plane. Must not decide or repeat: whoever calls knows when to come again.
 
-use crate::client::{ClientError, Request, Transport, send, send_json, send_json_or_nothing};
+use crate::client::{ClientError, Request, Transport, encode, send, send_json, send_json_or_nothing};
 use crate::model::id::{HostName, RolloutId};
 use crate::wire::v1::agent::{
     Dispatch, EventsRequest, EventsResponse, HOST_HEADER, HeartbeatRequest, HeartbeatResponse, MAX_WAIT_SECS,
@@ -86,19 +86,6 @@ pub async fn fetch_release(
 
 fn report(path: &str, host: &HostName) -> Request {
     Request::post(path).header(HOST_HEADER, host.as_str()).limit(EXCHANGE_LIMIT).max_answer(MAX_REPORT_ANSWER)
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986.
-fn encode(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if plain(byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
 }
 
 #[cfg(test)]

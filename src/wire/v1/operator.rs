@@ -7,6 +7,40 @@ use std::collections::BTreeMap;
 /// The most rows of one page.
 pub const MAX_PAGE: usize = 1000;
 
+/// The query of `hosts`, `rollouts` and `rollouts/{id}/hosts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// What the page before named as `next`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most so many rows; [`MAX_PAGE`] when missing or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// `rollouts`: only those that are neither Completed nor ended. `rollouts/{id}/hosts`: only attempts that
+    /// are not final.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
+}
+
+/// The query of `events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    /// Only events after this place; 0 is from the beginning.
+    #[serde(default)]
+    pub after: u64,
+    /// At most so many; [`MAX_PAGE`] when missing or more. A feed has no end and ignores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only of this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Only of this rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<String>,
+}
+
 /// `GET /v1/fleet`: counts, never a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
