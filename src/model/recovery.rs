@@ -3,7 +3,7 @@
 
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::step::{PERMIT_LIFE, step};
-use crate::model::host_rollout::{Activating, Event, HostRollout, Phase, Reboots, Rollback, Step};
+use crate::model::host_rollout::{Activating, Adoption, Event, HostRollout, Memory, Phase, Reboots, Rollback, Step};
 use crate::model::id::{BootId, Closure};
 use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::model::time::Stamp;
@@ -71,6 +71,10 @@ pub fn follow(state: &HostRollout, root: &RootRecord, running: &Closure, now: &S
     path.events
 }
 
+fn adopted(source: Memory, state: &HostRollout) -> Event {
+    Event::Adopted(Box::new(Adoption { source, state: state.clone() }))
+}
+
 fn verdict(root: &RootRecord) -> Verdict {
     root.verdict.clone().unwrap_or(Verdict::DeadMan)
 }
@@ -85,14 +89,14 @@ impl Path {
     fn start(memories: &Memories<'_>) -> Option<Self> {
         let ahead = |snapshot: &&HostRollout| memories.journal.is_none_or(|own| snapshot.attempt > own.attempt);
         if let Some(snapshot) = memories.snapshot.filter(ahead) {
-            let adopted = Event::Adopted(Box::new(snapshot.clone()));
+            let adopted = adopted(Memory::Snapshot, snapshot);
             return Some(Self { state: snapshot.clone(), events: vec![adopted] });
         }
         if let Some(journal) = memories.journal {
             return Some(Self { state: journal.clone(), events: vec![] });
         }
         let state = from_root(memories.root?);
-        Some(Self { events: vec![Event::Adopted(Box::new(state.clone()))], state })
+        Some(Self { events: vec![adopted(Memory::RootRecord, &state)], state })
     }
 
     fn take(&mut self, event: Event, now: &Stamp) {
@@ -122,7 +126,7 @@ impl Path {
     fn launched(&mut self, root: &RootRecord, running: &Closure, now: &Stamp) {
         if matches!(self.state.phase, Phase::Pending(_)) && !interrupted(root, running, now) {
             let state = HostRollout { reboots: self.state.reboots, ..from_root(root) };
-            self.take(Event::Adopted(Box::new(state)), now);
+            self.take(adopted(Memory::RootRecord, &state), now);
         }
         if !matches!(self.state.phase, Phase::Activating(_)) {
             return;

@@ -343,8 +343,8 @@ pub enum Event {
     Converged,
     /// The attempt ends before it started.
     Cancelled(String),
-    /// The state was taken over from another memory (snapshot, root record, journal base).
-    Adopted(Box<HostRollout>),
+    /// The state was taken over from another memory.
+    Adopted(Box<Adoption>),
     /// Events are missing, and this says which; `to` is `None` when nobody can know.
     HistoryLost {
         /// The journal that lost them.
@@ -356,6 +356,26 @@ pub enum Event {
     },
     /// An activation by whomever, seen by the hook or by looking.
     ClosureObserved(Closures),
+}
+
+/// A state taken over, and from which memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// The memory.
+    pub source: Memory,
+    /// Its state of the attempt.
+    pub state: HostRollout,
+}
+
+/// A memory of attempts other than the journal that takes over from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// The control plane's snapshot.
+    Snapshot,
+    /// The root helper's record.
+    RootRecord,
+    /// The base of a journal.
+    JournalBase,
 }
 
 /// What `step` says.

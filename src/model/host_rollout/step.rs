@@ -23,7 +23,7 @@ pub fn step(state: &HostRollout, event: &Event, now: &Stamp) -> Step {
     match event {
         Event::HistoryLost { .. } => moved(state.clone(), vec![]),
         Event::ClosureObserved(seen) => observed(state, seen),
-        Event::Adopted(other) => adopted(state, other),
+        Event::Adopted(other) => adopted(state, &other.state),
         Event::Staged
         | Event::StageFailed(_)
         | Event::DispatchAcked

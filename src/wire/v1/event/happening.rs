@@ -1,6 +1,6 @@
 //! The JSON of each event: the mirror of `model::host_rollout::Event`.
 
-use crate::model::host_rollout::Event;
+use crate::model::host_rollout::{Adoption, Event, Memory};
 use crate::model::id::{Closure, JournalId, ProbeName};
 use crate::wire::text::{self, Text};
 use crate::wire::v1::event::StampBody;
@@ -75,6 +75,7 @@ pub enum EventJson {
         why: String,
     },
     Adopted {
+        source: MemoryJson,
         progress: Box<ProgressJson>,
     },
     HistoryLost {
@@ -87,6 +88,36 @@ pub enum EventJson {
     ClosureObserved {
         closures: ClosuresJson,
     },
+}
+
+/// Which memory a state was taken over from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the variants are those of model::host_rollout::Memory")]
+pub enum MemoryJson {
+    Snapshot,
+    RootRecord,
+    JournalBase,
+}
+
+impl From<Memory> for MemoryJson {
+    fn from(memory: Memory) -> Self {
+        match memory {
+            Memory::Snapshot => Self::Snapshot,
+            Memory::RootRecord => Self::RootRecord,
+            Memory::JournalBase => Self::JournalBase,
+        }
+    }
+}
+
+impl From<MemoryJson> for Memory {
+    fn from(json: MemoryJson) -> Self {
+        match json {
+            MemoryJson::Snapshot => Self::Snapshot,
+            MemoryJson::RootRecord => Self::RootRecord,
+            MemoryJson::JournalBase => Self::JournalBase,
+        }
+    }
 }
 
 impl From<&Event> for EventJson {
@@ -118,7 +149,9 @@ impl From<&Event> for EventJson {
             Event::Committed => Self::Committed,
             Event::Converged => Self::Converged,
             Event::Cancelled(why) => Self::Cancelled { why },
-            Event::Adopted(progress) => Self::Adopted { progress: Box::new((&*progress).into()) },
+            Event::Adopted(adoption) => {
+                Self::Adopted { source: adoption.source.into(), progress: Box::new((&adoption.state).into()) }
+            }
             Event::HistoryLost { journal, from, to } => Self::HistoryLost { journal_id: journal, from, to },
             Event::ClosureObserved(closures) => Self::ClosureObserved { closures: (&closures).into() },
         }
@@ -154,7 +187,9 @@ impl From<EventJson> for Event {
             EventJson::Committed => Self::Committed,
             EventJson::Converged => Self::Converged,
             EventJson::Cancelled { why } => Self::Cancelled(why),
-            EventJson::Adopted { progress } => Self::Adopted(Box::new((*progress).into())),
+            EventJson::Adopted { source, progress } => {
+                Self::Adopted(Box::new(Adoption { source: source.into(), state: (*progress).into() }))
+            }
             EventJson::HistoryLost { journal_id, from, to } => Self::HistoryLost { journal: journal_id, from, to },
             EventJson::ClosureObserved { closures } => Self::ClosureObserved(closures.into()),
         }
