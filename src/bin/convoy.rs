@@ -1,3 +1,28 @@
-//! convoy.
+//! `convoy`: parses, runs the verb, turns failures into text and an exit code.
 
-fn main() {}
+use clap::Parser;
+use convoy::ctl::{Cli, exit, run};
+use convoy::runtime::log::{LogFormat, start};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start(LogFormat::Auto);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: can't start: {error}");
+            return ExitCode::from(exit::Exit::Failed.code());
+        }
+    };
+    let ended = runtime.block_on(run(cli)).unwrap_or_else(|error| {
+        if !exit::is_broken_pipe(&error) {
+            eprintln!("error: {error:#}");
+            if let Some(hint) = exit::hint(&error) {
+                eprintln!("hint: {hint}");
+            }
+        }
+        exit::of(&error)
+    });
+    ExitCode::from(ended.code())
+}
