@@ -1,1 +1,3 @@
-//! todo
+//! The agent on each host.
+
+pub mod journal;

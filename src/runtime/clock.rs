@@ -10,9 +10,11 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> Timestamp;
     /// Returns the time since this machine booted, suspend included.
     fn uptime(&self) -> Duration;
-    /// Returns both under a boot id.
+    /// Returns both under a boot id, in whole milliseconds: what travels and is kept, so that a state and its
+    /// copy are equal.
     fn stamp(&self, boot: &BootId) -> Stamp {
-        Stamp { wall: self.wall(), boot: boot.clone(), uptime: self.uptime() }
+        let millis = u64::try_from(self.uptime().as_millis()).unwrap_or(u64::MAX);
+        Stamp { wall: self.wall(), boot: boot.clone(), uptime: Duration::from_millis(millis) }
     }
 }
 
