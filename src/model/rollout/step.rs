@@ -56,29 +56,42 @@ fn moved(rollout: Rollout, effects: Vec<RolloutEffect>) -> RolloutStep {
     RolloutStep::Moved(Box::new(rollout), effects)
 }
 
+/// Judges and advances in turn until neither moves anything: a wave that opens with failures of its own (of
+/// hosts that somebody retried) halts in the same step.
 fn tallied(rollout: &Rollout, tallies: &[Tally], now: Timestamp) -> RolloutStep {
     if tallies.len() != rollout.waves.len() {
         return RolloutStep::Ignored("the tally does not cover the waves");
     }
-    let place = match &rollout.state {
-        RolloutState::Opened => Place::Opened,
-        RolloutState::Advancing { wave } => Place::Wave(*wave),
-        RolloutState::Completed => Place::Completed,
-        RolloutState::Paused { by, .. } if by == RESTORED => {
-            return RolloutStep::Ignored("the store was restored: its counts say nothing until an operator resumes");
-        }
-        RolloutState::Paused { at, .. } => *at,
-        RolloutState::Halted { .. } => return RolloutStep::Ignored("halted already"),
-        RolloutState::Superseded { .. } | RolloutState::Cancelled { .. } => return RolloutStep::Ignored("ended"),
-    };
     let mut next = rollout.clone();
     let mut effects = Vec::new();
-    if let Some((why, wave)) = has_to_halt(rollout, place, tallies) {
-        halt(&mut next, why, wave, &mut effects);
-        return moved(next, effects);
+    loop {
+        let place = match place_to_judge(&next.state) {
+            Ok(place) => place,
+            Err(why) if next == *rollout => return RolloutStep::Ignored(why),
+            Err(_) => break,
+        };
+        if let Some((why, wave)) = has_to_halt(&next, place, tallies) {
+            halt(&mut next, why, wave, &mut effects);
+        } else if !advance(&mut next, tallies, now, &mut effects) {
+            break;
+        }
     }
-    while advance(&mut next, tallies, now, &mut effects) {}
     if next == *rollout { RolloutStep::Ignored("nothing is due") } else { moved(next, effects) }
+}
+
+/// Returns up to where the hosts' results count, or why no count changes anything.
+fn place_to_judge(state: &RolloutState) -> Result<Place, &'static str> {
+    match state {
+        RolloutState::Opened => Ok(Place::Opened),
+        RolloutState::Advancing { wave } => Ok(Place::Wave(*wave)),
+        RolloutState::Completed => Ok(Place::Completed),
+        RolloutState::Paused { by, .. } if by == RESTORED => {
+            Err("the store was restored: its counts say nothing until an operator resumes")
+        }
+        RolloutState::Paused { at, .. } => Ok(*at),
+        RolloutState::Halted { .. } => Err("halted already"),
+        RolloutState::Superseded { .. } | RolloutState::Cancelled { .. } => Err("ended"),
+    }
 }
 
 /// Looks at every wave that hosts may have started in; a completed rollout is judged by failures only.
@@ -122,7 +135,7 @@ fn advance(next: &mut Rollout, tallies: &[Tally], now: Timestamp, effects: &mut 
         | RolloutState::Superseded { .. }
         | RolloutState::Cancelled { .. } => return false,
     };
-    let target = waves::next_changed(tallies, from);
+    let target = waves::next_judged(tallies, from);
     // Waves without changed hosts are not waited for, but their hosts take part: facts may have changed since.
     let upto = target.map_or(tallies.len(), |wave| wave + 1);
     effects.extend((from..upto).map(RolloutEffect::OpenWave));
@@ -146,7 +159,7 @@ fn after_wave(next: &mut Rollout, wave: usize, tallies: &[Tally], now: Timestamp
     // A clock that went back must not make the wait longer than once more its length.
     let since = next.wave_done_at.map_or(now, |at| at.min(now));
     next.wave_done_at = Some(since);
-    let following = waves::next_changed(tallies, wave + 1);
+    let following = waves::next_judged(tallies, wave + 1);
     let waited = now.since(since) >= rules.wait;
     let skipped = next.promoted.is_some_and(|promoted| promoted == wave || Some(promoted) == following);
     (waited || skipped || following.is_none()).then_some(wave + 1)

@@ -36,8 +36,8 @@ pub fn halt(open: &[(&WaveRules, &Tally)]) -> Option<Halt> {
     (possible < needed).then_some(Halt::OutOfReach { possible, needed })
 }
 
-/// Returns the first wave from `from` on that changes any host.
+/// Returns the first wave from `from` on that has to be judged: it changes a host, or one has failed in it.
 #[must_use]
-pub fn next_changed(tallies: &[Tally], from: usize) -> Option<usize> {
-    (from..tallies.len()).find(|wave| tallies[*wave].changed > 0)
+pub fn next_judged(tallies: &[Tally], from: usize) -> Option<usize> {
+    (from..tallies.len()).find(|wave| tallies[*wave].changed > 0 || tallies[*wave].failed > 0)
 }
