@@ -123,7 +123,7 @@ pub trait Tx {
     /// # Errors
     /// [`StoreError::Conflict`] when there is no event at this place.
     fn set_refusal(&mut self, place: u64, refused: Option<&str>) -> Result<(), StoreError>;
-    /// Deletes events received before `before`, the first of the history first, except those of rollouts that still have open records, at most
+    /// Deletes events received before `before`, the oldest first, except those of rollouts that still have open records, at most
     /// `limit`; returns how many. Journal positions stay.
     fn prune_events(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
@@ -146,9 +146,11 @@ pub trait Tx {
     ///
     /// `changed` is the number of records whose `changed` is true and `unchanged` that of all others, whatever
     /// their bucket. `waiting`, `in_flight`, `succeeded`, `failed` and `neutral` are the numbers of all records in
-    /// that bucket, changed or not; [`rows::Bucket::Failing`] counts both as failed and as in flight. `set_aside` is always 0 here: it is a view over facts that rows do not hold.
+    /// that bucket, changed or not; [`rows::Bucket::Failing`] counts both as failed and as in flight. `set_aside` is
+    /// always 0 here: it is a view over facts that rows do not hold.
     fn tally(&self, rollout: &RolloutId, wave: u32) -> Result<Tally, StoreError>;
-    /// Counts the records of a budget in [`rows::Bucket::InFlight`] or [`rows::Bucket::Failing`], over all rollouts, from counters.
+    /// Counts the records of a budget in [`rows::Bucket::InFlight`] or [`rows::Bucket::Failing`], over all rollouts,
+    /// from counters.
     fn budget_in_flight(&self, budget: &Tag) -> Result<u32, StoreError>;
 
     /// Reads a release.

@@ -173,7 +173,9 @@ impl Tx for MemoryTx<'_> {
         let old = |row: &&EventRow| {
             row.received < before && row.rollout.as_ref().is_none_or(|rollout| !open.contains(rollout))
         };
-        let old: Vec<EventRow> = self.state.events.values().filter(old).take(limit).cloned().collect();
+        let mut old: Vec<EventRow> = self.state.events.values().filter(old).cloned().collect();
+        old.sort_by_key(|row| (row.received, row.place));
+        old.truncate(limit);
         for row in &old {
             self.set(|s| &mut s.events, row.place, None)?;
             if let (Some(host), Author::Journal(_)) = (&row.host, &row.author) {
