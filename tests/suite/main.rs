@@ -2,3 +2,5 @@
 
 mod process;
 mod architecture;
+mod store_samples;
+mod store_contract;

@@ -3,9 +3,7 @@
 use crate::model::id::{Attempt, Author, HostName};
 use crate::model::time::Timestamp;
 use crate::store::rows::{EventFilter, EventRow};
-use crate::store::sqlite::convert::{
-    count, digest_bytes, hex, hex_or_none, id, id_or_none, journal_bytes, plain, time,
-};
+use crate::store::sqlite::convert::{count, digest_bytes, hex, hex_or_none, id_or_none, journal_bytes, plain, time};
 use crate::store::sqlite::failure::Unread;
 use crate::store::sqlite::tx::{SqliteTx, limit};
 use crate::store::{StoreError, rules};
