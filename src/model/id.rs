@@ -205,3 +205,87 @@ pub enum Author {
     /// The control plane.
     ControlPlane,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check<T: FromStr<Err = InvalidId> + fmt::Display>(good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert_eq!(text.parse::<T>().map(|id| id.to_string()).as_deref(), Ok(*text));
+        }
+        for text in bad {
+            let refused = text.parse::<T>().err();
+            assert!(refused.is_some_and(|why| !why.rule.is_empty()), "{text:?} was taken");
+        }
+    }
+
+    #[test]
+    fn names_are_short_words_that_are_safe_in_paths_and_urls() {
+        let long = "a".repeat(254);
+        check::<HostName>(
+            &["web1", "Web-1.example_2", &long[..253]],
+            &["", "-web", ".", "..", "a/b", "wéb", "a b", &long],
+        );
+        check::<Channel>(&["stable", &long[..64]], &["", "stable@1", &long[..65]]);
+        check::<ReleaseRef>(&["2026-05.42"], &["", "a\n", "a@b"]);
+        check::<Tag>(&["db"], &["#db"]);
+        check::<ProbeName>(&["http-443"], &["http 443"]);
+        check::<BootId>(&["b1c6e5de-4d29-4b2f-8e0f-3f1f5a6c7d8e"], &[""]);
+    }
+
+    #[test]
+    fn a_closure_is_a_store_path_and_nothing_below_it() {
+        let hash = "0123456789abcdfghijklmnpqrsvwxyz";
+        let good = format!("/nix/store/{hash}-nixos-system-web1-26.05");
+        let bad = [
+            format!("/nix/store/{hash}-"),
+            format!("/nix/store/{hash}"),
+            format!("/nix/store/{hash}-a/b"),
+            format!("/nix/store/{hash}-a\0"),
+            format!("/nix/store/{}-a", "e".repeat(32)),
+            format!("/nix/store/../{hash}-a"),
+            format!("/nix/store/{hash}-{}", "a".repeat(212)),
+            format!("/nix/store/{hash}é-a"),
+            format!("{hash}-a"),
+        ];
+        check::<Closure>(&[&good], &bad.each_ref().map(String::as_str));
+        assert_eq!(Closure::new(&*good).unwrap().base(), format!("{hash}-nixos-system-web1-26.05"));
+    }
+
+    #[test]
+    fn hexadecimal_ids_are_lower_case_and_of_their_length() {
+        let (id, digest) = ("0f".repeat(16), "0f".repeat(32));
+        check::<JournalId>(&[&id], &["", &digest, &"0F".repeat(16), &"0g".repeat(16)]);
+        check::<StoreId>(&[&id], &[&id[..31]]);
+        check::<Digest>(&[&digest], &[&id]);
+    }
+
+    #[test]
+    fn a_rollout_id_has_one_channel_and_one_ref() {
+        check::<RolloutId>(&["stable@2026-05.42"], &["stable", "@1", "stable@", "a@b@c", "sta ble@1"]);
+    }
+
+    #[test]
+    fn a_refused_text_is_quoted_in_part_only() {
+        let why = HostName::new("/".repeat(100_000)).unwrap_err();
+        assert_eq!(why.got.len(), 80);
+    }
+
+    #[test]
+    fn attempts_do_not_wrap_around() {
+        assert_eq!(Attempt::FIRST.next(), Attempt(2));
+        assert_eq!(Attempt(u32::MAX).next(), Attempt(u32::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text in any::<String>()) {
+            let _ = text.parse::<HostName>();
+            let _ = text.parse::<Closure>();
+            let _ = format!("/nix/store/{text}").parse::<Closure>();
+            let _ = text.parse::<RolloutId>();
+        }
+    }
+}

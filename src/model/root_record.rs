@@ -169,7 +169,7 @@ impl RootRecord {
     /// Makes the record that is written before the dead-man is armed and the switch starts.
     #[must_use]
     pub fn launch(launch: Launch, now: &Stamp) -> Self {
-        let deadline = now.plus(launch.terms.switch_limit + launch.agent_timeout);
+        let deadline = now.plus(launch.terms.switch_limit.saturating_add(launch.agent_timeout));
         Self {
             rollout: launch.rollout,
             attempt: launch.attempt,
