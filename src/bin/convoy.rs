@@ -3,11 +3,12 @@
 use clap::Parser;
 use convoy::ctl::{Cli, exit, run};
 use convoy::runtime::log::{LogFormat, start};
+use convoy::runtime::signals::survive_size_limit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start(LogFormat::Auto);
+    start(LogFormat::Text);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::Exit::Failed.code());
         }
     };
-    let ended = runtime.block_on(run(cli)).unwrap_or_else(|error| {
+    let ended = runtime.block_on(carry_out(cli)).unwrap_or_else(|error| {
         if !exit::is_broken_pipe(&error) {
             eprintln!("error: {error:#}");
             if let Some(hint) = exit::hint(&error) {
@@ -25,4 +26,9 @@ fn main() -> ExitCode {
         exit::of(&error)
     });
     ExitCode::from(ended.code())
+}
+
+async fn carry_out(cli: Cli) -> anyhow::Result<exit::Exit> {
+    survive_size_limit()?;
+    run(cli).await
 }

@@ -2,6 +2,7 @@
 
 use crate::client::ClientError;
 use crate::client::http::BadAddress;
+use crate::trust::TrustError;
 use std::io;
 
 /// How the command ended.
@@ -103,11 +104,6 @@ impl Mistake {
     }
 }
 
-/// A release that does not verify: exit code 6.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Untrusted(pub String);
-
 /// Returns the exit code of a failure.
 #[must_use]
 pub fn of(error: &anyhow::Error) -> Exit {
@@ -117,14 +113,38 @@ pub fn of(error: &anyhow::Error) -> Exit {
     if error.downcast_ref::<Mistake>().is_some() || error.downcast_ref::<BadAddress>().is_some() {
         return Exit::Usage;
     }
-    if error.downcast_ref::<Untrusted>().is_some() {
-        return Exit::Untrusted;
+    if let Some(error) = error.downcast_ref::<TrustError>() {
+        return of_trust(error);
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => Exit::Unreachable,
         Some(ClientError::Refused { status: 404, .. }) => Exit::NotFound,
         Some(ClientError::Refused { .. }) => Exit::Refused,
         Some(ClientError::Garbled { .. }) | None => Exit::Failed,
+    }
+}
+
+fn of_trust(error: &TrustError) -> Exit {
+    match error {
+        TrustError::NotCanonical { .. }
+        | TrustError::BelowThreshold { .. }
+        | TrustError::TooManySignatures { .. }
+        | TrustError::ForeignLease { .. }
+        | TrustError::BadLease(_)
+        | TrustError::Expired { .. }
+        | TrustError::ClockBehind { .. }
+        | TrustError::Replayed { .. }
+        | TrustError::SequenceTaken { .. }
+        | TrustError::NotForThisHost { .. } => Exit::Untrusted,
+        TrustError::TooLarge { .. }
+        | TrustError::TooDeep { .. }
+        | TrustError::Invalid(_)
+        | TrustError::Signers(_)
+        | TrustError::KeyText { .. }
+        | TrustError::KeyExposed { .. }
+        | TrustError::KeyExists { .. }
+        | TrustError::TrustFile(_)
+        | TrustError::File { .. } => Exit::Usage,
     }
 }
 
@@ -141,6 +161,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(Mistake { hint, .. }) = error.downcast_ref() {
         return hint.clone();
     }
+    if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io_hint) {
+        return Some(hint.to_owned());
+    }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => Some(
             "is convoy-cp running there? give another address with --control-plane or CONVOY_CONTROL_PLANE".to_owned(),
@@ -153,6 +176,14 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         }
         Some(ClientError::Refused { .. }) | None => None,
     }
+}
+
+fn io_hint(error: &io::Error) -> Option<&'static str> {
+    let no_room = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+    if no_room.contains(&error.kind()) {
+        return Some("make room, or raise the size limit, and try again; what was there before is untouched");
+    }
+    (error.kind() == io::ErrorKind::PermissionDenied).then_some("check who may write there")
 }
 
 #[cfg(test)]

@@ -9,6 +9,16 @@ use tokio::sync::watch;
 /// The exit status of a program that was told to end twice: 128 + SIGINT, as shells report it.
 const EXIT_IMPATIENT: i32 = 130;
 
+/// Makes writing beyond a file size limit an ordinary error instead of the end of the program, so that it can say
+/// what to do and lose nothing. Must be called inside a runtime; holds for the life of the process.
+///
+/// # Errors
+/// When the handler can't be installed.
+pub fn survive_size_limit() -> io::Result<()> {
+    let kind = SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32);
+    signal(kind).map(drop)
+}
+
 /// Is told when the program has to end. Cheap to clone; every clone sees it.
 #[derive(Debug, Clone)]
 pub struct Shutdown {

@@ -79,7 +79,7 @@ pub enum TrustError {
     #[error("the lease can't be used: {0}; sign it again")]
     BadLease(String),
     /// The lease is over.
-    #[error("the lease expired at {}: renew it with `convoy release sign --renew` and publish it", date(*expires))]
+    #[error("the lease expired at {}: renew it with `convoy release renew` and publish it", date(*expires))]
     Expired {
         /// When.
         expires: Timestamp,

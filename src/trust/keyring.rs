@@ -104,6 +104,11 @@ impl TrustFile {
         self.threshold
     }
 
+    /// Lists the keys, by name.
+    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.keys.values()
+    }
+
     /// Returns the key of that name.
     #[must_use]
     pub fn key(&self, name: &str) -> Option<&PublicKey> {

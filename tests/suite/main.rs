@@ -4,3 +4,4 @@ mod process;
 mod architecture;
 mod store_samples;
 mod store_contract;
+mod ctl_offline;

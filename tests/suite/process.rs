@@ -68,11 +68,24 @@ impl Process {
         command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(variables.iter().copied());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("can't start {program}: {error}"));
-        let (stdout, first) = collect(child.stdout.take().unwrap());
-        let (stderr, second) = collect(child.stderr.take().unwrap());
         let name = format!("{} {}", Path::new(program).file_name().unwrap().to_string_lossy(), args.join(" "));
-        Self { name, child, stdout, stderr, readers: vec![first, second] }
+        Self::watch(name, command.spawn().unwrap_or_else(|error| panic!("can't start {program}: {error}")))
+    }
+
+    /// Starts a program whose standard output goes somewhere else.
+    #[expect(clippy::disallowed_methods, reason = "the one place where tests start processes")]
+    pub(crate) fn start_writing_to(program: &str, args: &[&str], output: impl Into<Stdio>) -> Self {
+        let mut command = Command::new(program);
+        command.args(args).env_clear().stdin(Stdio::null()).stdout(output).stderr(Stdio::piped());
+        Self::watch(args.join(" "), command.spawn().unwrap_or_else(|error| panic!("can't start {program}: {error}")))
+    }
+
+    fn watch(name: String, mut child: Child) -> Self {
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        let mut readers = Vec::new();
+        readers.extend(child.stdout.take().map(|from| collect(from, &stdout)));
+        readers.extend(child.stderr.take().map(|from| collect(from, &stderr)));
+        Self { name, child, stdout, stderr, readers }
     }
 
     /// Returns its process id.
@@ -205,14 +218,12 @@ fn text(bytes: &Mutex<Vec<u8>>) -> String {
     String::from_utf8_lossy(&bytes.lock().unwrap()).into_owned()
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, thread::JoinHandle<()>) {
-    let kept = Arc::new(Mutex::new(Vec::new()));
-    let into = Arc::clone(&kept);
-    let reader = thread::spawn(move || {
+fn collect(mut from: impl Read + Send + 'static, kept: &Arc<Mutex<Vec<u8>>>) -> thread::JoinHandle<()> {
+    let into = Arc::clone(kept);
+    thread::spawn(move || {
         let mut piece = [0_u8; 4096];
         while let Ok(read @ 1..) = from.read(&mut piece) {
             into.lock().unwrap().extend_from_slice(&piece[..read]);
         }
-    });
-    (kept, reader)
+    })
 }

@@ -1,0 +1,119 @@
+//! `convoy release sign` and `renew`: a manifest becomes a signed release, a lease becomes a newer one.
+
+use crate::ctl::exit::Exit;
+use crate::ctl::human::{Span, date, span};
+use crate::ctl::release::{lease_of, load, load_keys};
+use crate::ctl::session::{Session, read_file, write_file};
+use crate::ctl::table::fields;
+use crate::model::time::Timestamp;
+use crate::trust::{Lease, SigningKey, draft, renew_lease, sign_release};
+use crate::wire::v1::release::{MAX_RELEASE, SignedRelease};
+use anyhow::Context;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// What to sign.
+#[derive(Debug, clap::Args)]
+pub struct SignArgs {
+    /// The manifest (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// How it is signed
+    #[command(flatten)]
+    pub signing: Signing,
+    /// The release's place in the one sequence of the fleet; the seconds since 1970 when left out, which only grow
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub sequence: Option<u64>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Check the manifest and show what would be signed; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What to renew.
+#[derive(Debug, clap::Args)]
+pub struct RenewArgs {
+    /// The signed release
+    pub file: PathBuf,
+    /// How it is signed
+    #[command(flatten)]
+    pub signing: Signing,
+    /// The file to write; FILE itself when left out
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Keys and the lease's length.
+#[derive(Debug, clap::Args)]
+pub struct Signing {
+    /// A secret key; give it again for each further one
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    pub keys: Vec<PathBuf>,
+    /// How long hosts may start the release
+    #[arg(long, value_name = "SPAN", default_value = "14d")]
+    pub valid_for: Span,
+}
+
+/// Runs `sign`.
+///
+/// # Errors
+/// See [`crate::ctl::run`].
+pub fn sign(session: &Session, args: &SignArgs) -> anyhow::Result<Exit> {
+    let text = read_file(&args.manifest, "manifest", MAX_RELEASE)?;
+    let release = draft(&text).with_context(|| args.manifest.display().to_string())?;
+    let keys = load_keys(&args.signing.keys)?;
+    let now = session.now();
+    let sequence = args.sequence.unwrap_or_else(|| u64::try_from(now.0 / 1000).unwrap_or(1));
+    let signed = sign_release(&release, &keys, &lease(sequence, now, args.signing.valid_for))?;
+    report(session, &signed, &keys, (&args.out, args.dry_run))
+}
+
+/// Runs `renew`. The sequence stays: the lease is another, the release is the same.
+///
+/// # Errors
+/// See [`crate::ctl::run`].
+pub fn renew(session: &Session, args: &RenewArgs) -> anyhow::Result<Exit> {
+    let old = load(&args.file)?;
+    let sequence = lease_of(&old)?.sequence;
+    let keys = load_keys(&args.signing.keys)?;
+    let signed = renew_lease(&old, &keys, &lease(sequence, session.now(), args.signing.valid_for))?;
+    report(session, &signed, &keys, (args.out.as_ref().unwrap_or(&args.file), false))
+}
+
+fn lease(sequence: u64, now: Timestamp, valid_for: Span) -> Lease {
+    Lease { sequence, issued: now, expires: now.plus(valid_for.0) }
+}
+
+fn report(
+    session: &Session,
+    signed: &SignedRelease,
+    keys: &[SigningKey],
+    (out, dry_run): (&Path, bool),
+) -> anyhow::Result<Exit> {
+    let lease = lease_of(signed)?;
+    if !dry_run {
+        let text = serde_json::to_string(signed).context("can't write the release as JSON")?;
+        write_file(out, &format!("{text}\n"))?;
+    }
+    let by: Vec<&str> = keys.iter().map(SigningKey::name).collect();
+    if session.json() {
+        let written = (!dry_run).then_some(out);
+        let made = json!({
+            "id": lease.release.to_string(), "digest": lease.manifest_digest.to_string(), "sequence": lease.sequence,
+            "issued": lease.issued, "expires": lease.expires, "signedBy": by, "written": written,
+        });
+        return session.show(&made, |_| String::new());
+    }
+    let length = (lease.expires - lease.issued).to_std().unwrap_or_default();
+    let file = out.display();
+    session.print(&fields(&[
+        ("release", lease.release.to_string()),
+        ("digest", lease.manifest_digest.to_string()),
+        ("sequence", lease.sequence.to_string()),
+        ("lease until", format!("{} ({})", date(lease.expires), span(length))),
+        ("signed by", by.join(", ")),
+        ("written", if dry_run { format!("nothing (dry run; would be {file})") } else { file.to_string() }),
+    ]))
+}
