@@ -226,9 +226,11 @@ pub(super) fn read(path: &Path) -> Result<(String, u32), TrustError> {
 
 /// Writes a file that must not be there, durably.
 fn create(path: &Path, text: &str, mode: u32) -> Result<(), TrustError> {
-    let failed = |source: io::Error| match source.kind() {
-        ErrorKind::AlreadyExists => TrustError::KeyExists { path: path.to_owned() },
-        _ => TrustError::File { act: "write", path: path.to_owned(), source },
+    let failed = |source: io::Error| {
+        if source.kind() == ErrorKind::AlreadyExists {
+            return TrustError::KeyExists { path: path.to_owned() };
+        }
+        TrustError::File { act: "write", path: path.to_owned(), source }
     };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| sync_parent(path));

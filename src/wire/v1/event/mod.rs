@@ -108,3 +108,6 @@ impl EventBody {
         self.0.get("kind").and_then(Value::as_str).unwrap_or("unnamed")
     }
 }
+
+#[cfg(test)]
+mod tests;
