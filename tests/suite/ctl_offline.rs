@@ -84,7 +84,7 @@ fn show_tells_waves_hosts_and_how_fast_a_host_is_back() {
     let workshop = Workshop::new();
     assert_eq!(workshop.sign(&[]).code(), 0);
     let text = run(CONVOY, &["release", "show", &workshop.path("release.json")]);
-    for word in ["stable@1", "canary", "web1", "brings itself back", "of the start of its switch"] {
+    for word in ["stable@1", "canary", "web1", "brings itself back", "after the start of its switch"] {
         assert!(text.stdout.contains(word), "{word:?} is not in {}", text.stdout);
     }
     let json = run(CONVOY, &["release", "show", &workshop.path("release.json"), "--json"]).json();

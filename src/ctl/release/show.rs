@@ -107,6 +107,8 @@ fn as_json(release: &Release, lease: &LeaseBody, signed: &SignedRelease) -> Valu
         "hosts": hosts.collect::<serde_json::Map<_, _>>(),
         "selfRollback": {
             "afterFailureMs": millis(limits.after_failure),
+            "afterSwitchMs": millis(limits.after_switch),
+            "afterSilenceMs": millis(limits.after_silence),
             "absoluteEndMs": millis(limits.absolute_end),
             "backByMs": millis(limits.back_by),
         },
@@ -223,11 +225,12 @@ fn policy(policy: &Policy) -> String {
 
 /// Says how fast a host is back on its prior closure, whatever happens.
 fn limits(limits: &SelfRollback) -> String {
-    format!(
-        "A host brings itself back, without its control plane,\n  within {} of its first failing probe,\n  \
-         within {} of the start of its switch, whatever happens (the dead-man acts after {} at the latest).\n",
-        span(limits.after_failure),
-        span(limits.back_by),
-        span(limits.absolute_end)
-    )
+    let cases = [
+        ("after its first failing probe", limits.after_failure),
+        ("after the start of a switch that hangs or fails", limits.after_switch),
+        ("after its agent's last sign of life", limits.after_silence),
+        ("after the start of its switch, whatever happens", limits.back_by),
+    ];
+    let lines = cases.map(|(case, limit)| format!("  {:<8} {case}\n", span(limit)));
+    format!("A host brings itself back, without its control plane, within\n{}", lines.concat())
 }

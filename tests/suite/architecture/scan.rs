@@ -13,7 +13,8 @@ pub(crate) struct Source {
 /// Takes a file apart.
 pub(crate) fn read(source: &str) -> Source {
     let (code, texts) = blank(source);
-    let end = code.find("#[cfg(test)]\nmod ").unwrap_or(code.len());
+    let modules = ["mod ", "pub mod ", "pub(crate) mod "].map(|start| format!("#[cfg(test)]\n{start}"));
+    let end = modules.iter().filter_map(|start| code.find(start)).min().unwrap_or(code.len());
     let texts = texts.into_iter().filter(|(at, _)| *at < end).map(|(_, text)| text).collect();
     let code = code[..end].to_owned();
     Source { lines: code.lines().count(), code, texts }
