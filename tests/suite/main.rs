@@ -2,6 +2,7 @@
 
 mod process;
 mod architecture;
+mod states;
 mod store_samples;
 mod store_contract;
 mod ctl_offline;

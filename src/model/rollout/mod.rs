@@ -1,14 +1,14 @@
 //! The rollout machine: one release's way through its waves.
 //!
 //! ```text
-//!             first changed wave             last wave done
-//!   Opened ──────────────▶ Advancing(wave) ────────────────▶ Completed
-//!     │                     │  ▲   ▲    │ too many failures    │    │
-//!     │ paused, restored    │  │   │    ▼ or out of reach      │    │
-//!     ├────▶ Paused ◀───────┘  │   └── Halted ◀────────────────┼────┘
-//!     │        │ └─────────────┘ resumed, by an operator       │ paused, restored: back to Completed
-//!     ▼        ▼                                              ▼
-//!   Superseded, Cancelled: from everything but Completed    Paused
+//!           a wave has changed hosts             the last wave is done
+//!   Opened ──────────────────────────▶ Advancing ────────────────────▶ Completed
+//!     ▲                                 ▲  │  ▲                         ▲  │
+//!     │ resumed                 resumed │  │  │ resumed         resumed │  │
+//!     ▼ paused, restored         failed │  ▼  ▼ paused, restored        ▼  ▼ paused, restored, failed
+//!   Paused                          Halted    Paused                   Paused, Halted
+//!
+//!   Opened, Advancing, Halted, Paused ──▶ Superseded, Cancelled
 //! ```
 //!
 //! `step` is total: a late or repeated event is `Ignored` with its reason. A newer release leaves a completed
