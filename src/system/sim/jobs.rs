@@ -1,0 +1,288 @@
+//! The long acts of a simulated host, each in a process or task of its own: forward switch, commit, rollback,
+//! dead-man. Killing the agent touches none of them.
+
+use crate::model::facts::{UnitFailure, Verdict};
+use crate::model::id::{BootId, Closure};
+use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, dead_man_due};
+use crate::system::sim::backing::Backing;
+use crate::system::sim::closure::SwitchOutcome;
+use crate::system::sim::draft::Draft;
+use crate::system::sim::error::SimError;
+use crate::system::sim::host::SimHost;
+use crate::system::sim::log::{Act, By};
+use crate::system::sim::state::{Job, Mark};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often a rollback tries to get the lock.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// How long a switch that hangs hangs: longer than any limit.
+const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Does a job of a boot to its end, if it is still wanted.
+///
+/// # Errors
+/// [`SimError`]; the host's own supervision takes up what was left.
+pub async fn run<B: Backing>(backing: B, boot: BootId, job: Job, mark: Mark) -> Result<(), SimError> {
+    let host = SimHost::of_boot(backing, boot).claim(job, mark)?;
+    match job {
+        Job::Forward => forward(&host).await,
+        Job::Commit => commit(&host).await,
+        Job::Revert => revert(&host, mark).await,
+        Job::DeadMan => dead_man(&host).await,
+    }
+}
+
+/// How a switch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Code(i32),
+    TimedOut,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit status {code}"),
+            Self::TimedOut => f.write_str("killed at its limit"),
+        }
+    }
+}
+
+async fn forward<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
+    let record = host.change(|draft| {
+        let record = draft.open_record()?;
+        let (from, to) = (draft.state.running.clone(), record.target.clone());
+        draft.log(Act::SwitchStarted { by: By::Forward, from, to, action: "test".to_owned() });
+        Ok(record)
+    })?;
+    let switched = timeout(record.terms.switch_limit, switch_to(host, &record.target, By::Forward)).await;
+    let exit = switched.unwrap_or(Ok(Exit::TimedOut))?;
+    host.change(|draft| {
+        let result = judge(exit, &draft.failed_units()?, &draft.state.baseline);
+        draft.log(Act::SwitchEnded { by: By::Forward, to: record.target.clone(), result: exit.to_string() });
+        draft.unlock();
+        draft.done(Job::Forward);
+        draft.step(&RootEvent::Ended(result))
+    })
+}
+
+/// Runs a closure's `switch-to-configuration test`: nothing, then `/run/current-system` moves, then units settle.
+async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> Result<Exit, SimError> {
+    let behaviour = host.backing().closure(closure)?.behaviour;
+    let (until_active, until_settled) = behaviour.switch_times();
+    sleep(until_active).await;
+    if by == By::Rollback && behaviour.only_by_boot {
+        return Ok(Exit::Code(1));
+    }
+    match behaviour.switch {
+        SwitchOutcome::Refused => return Ok(Exit::Code(1)),
+        SwitchOutcome::Exit100 => return Ok(Exit::Code(100)),
+        SwitchOutcome::Ok | SwitchOutcome::Fails | SwitchOutcome::Hangs | SwitchOutcome::Exits4 => {}
+    }
+    host.change(|draft| {
+        draft.activate(closure, by);
+        Ok(())
+    })?;
+    sleep(until_settled).await;
+    match behaviour.switch {
+        SwitchOutcome::Hangs => sleep(FOREVER).await,
+        SwitchOutcome::Fails => return Ok(Exit::Code(2)),
+        SwitchOutcome::Exits4 => return Ok(Exit::Code(4)),
+        SwitchOutcome::Ok | SwitchOutcome::Refused | SwitchOutcome::Exit100 => {}
+    }
+    let failed = host.change(|draft| draft.failed_units())?;
+    Ok(Exit::Code(if failed.is_empty() { 0 } else { 4 }))
+}
+
+/// Judges a switch by its exit status and by the units that fail now and did not before.
+fn judge(exit: Exit, failed: &[String], baseline: &[String]) -> SwitchResult {
+    let (old, new): (Vec<&String>, Vec<&String>) = failed.iter().partition(|unit| baseline.contains(unit));
+    let names = || new.iter().map(ToString::to_string).collect();
+    let verdict = match exit {
+        Exit::Code(100) => return SwitchResult::Deferred("the init interface differs: a reboot is needed".to_owned()),
+        Exit::Code(0 | 4) if new.is_empty() => {
+            let note = |unit: &&String| format!("{unit} failed before and still does");
+            return SwitchResult::Good(old.iter().map(note).collect());
+        }
+        Exit::Code(0 | 4) => Verdict::UnitsFailed(names()),
+        Exit::Code(code) => Verdict::SwitchFailed(format!("exit status {code}")),
+        Exit::TimedOut => Verdict::SwitchTimedOut,
+    };
+    let log = |unit: &&String| UnitFailure { unit: unit.to_string(), log: format!("{unit}: simulated failure") };
+    SwitchResult::Bad { verdict, log: format!("simulated switch: {exit}"), units: new.iter().map(log).collect() }
+}
+
+async fn commit<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
+    let record = host.change(|draft| draft.open_record())?;
+    let half = Duration::from_millis(host.backing().closure(&record.target)?.behaviour.commit_ms / 2);
+    sleep(half).await;
+    host.change(|draft| {
+        if !draft.notice_takeover()? {
+            draft.write_profile(&record.target);
+        }
+        Ok(())
+    })?;
+    sleep(half).await;
+    host.change(|draft| {
+        if draft.notice_takeover()? {
+            return Ok(());
+        }
+        draft.write_default(&record.target, By::Forward);
+        draft.done(Job::Commit);
+        draft.step(&RootEvent::CommitDone)
+    })
+}
+
+async fn revert<B: Backing>(host: &SimHost<B>, mark: Mark) -> Result<(), SimError> {
+    let record = host.change(|draft| draft.open_record())?;
+    let tried = timeout(record.terms.rollback_limit, bring_back(host, &record, mark)).await;
+    let trouble = match tried {
+        Ok(Ok(())) => None,
+        Ok(Err(error @ (SimError::Off | SimError::NotMine))) => return Err(error),
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the rollback outlived its limit".to_owned()),
+    };
+    host.change(|draft| {
+        if draft.state.lock.as_ref().is_some_and(|lock| lock.mark == Some(mark)) {
+            draft.unlock();
+        }
+        draft.done(Job::Revert);
+        let trouble = trouble.or_else(|| not_back(draft, &record));
+        match trouble {
+            None => draft.step(&RootEvent::RevertDone),
+            Some(why) => {
+                draft.log(Act::RollbackFailed { why: why.clone() });
+                draft.step(&RootEvent::RevertFailed(why))
+            }
+        }
+    })
+}
+
+/// Sees to it that the prior runs and is the boot default.
+async fn bring_back<B: Backing>(host: &SimHost<B>, record: &RootRecord, mark: Mark) -> Result<(), SimError> {
+    let prior = &record.prior;
+    while !host.change(|draft| Ok(draft.take_lock(By::Rollback, Some(mark)).is_ok()))? {
+        sleep(LOCK_RETRY).await;
+    }
+    let switch = host.change(|draft| {
+        let touched = draft.state.profile != *prior || draft.state.loader != *prior;
+        if touched {
+            draft.write_default(prior, By::Rollback);
+        }
+        // A switch that was killed may have stopped units before it moved the link.
+        let halfway = record.result.is_none() && record.started.boot == draft.now.boot;
+        let from = draft.state.running.clone();
+        let switch = from != *prior || halfway;
+        if switch {
+            let action = if touched { "switch" } else { "test" }.to_owned();
+            draft.log(Act::SwitchStarted { by: By::Rollback, from, to: prior.clone(), action });
+        }
+        Ok(switch)
+    })?;
+    if switch {
+        let exit = switch_to(host, prior, By::Rollback).await?;
+        host.change(|draft| {
+            draft.log(Act::SwitchEnded { by: By::Rollback, to: prior.clone(), result: exit.to_string() });
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Says why the prior is not back. After a boot into it what runs counts alone: there is no other way left.
+fn not_back(draft: &Draft<'_>, record: &RootRecord) -> Option<String> {
+    let state = &draft.state;
+    if state.running != record.prior || state.profile != record.prior || state.loader != record.prior {
+        return Some(format!("{} runs and {} would boot", state.running, state.loader));
+    }
+    if record.rollback_trouble.is_some() || record.started.boot != draft.now.boot {
+        return None;
+    }
+    let failed = draft.failed_units().unwrap_or_default();
+    let new: Vec<String> = failed.into_iter().filter(|unit| !state.baseline.contains(unit)).collect();
+    (!new.is_empty()).then(|| format!("units failed on the way back: {}", new.join(", ")))
+}
+
+async fn dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
+    let period = Duration::from_millis(host.look()?.machine.dead_man_ms.max(1));
+    loop {
+        sleep(period).await;
+        let goes_on = host.change(|draft| {
+            draft.notice_takeover()?;
+            let Some(record) = draft.state.open_record().cloned() else {
+                draft.done(Job::DeadMan);
+                return Ok(false);
+            };
+            if let Some(verdict) = dead_man_due(&record, &draft.now) {
+                draft.log(Act::DeadManFired { verdict: format!("{verdict:?}") });
+                draft.step(&RootEvent::RevertAsked(verdict))?;
+            }
+            supervise(draft)?;
+            Ok(true)
+        })?;
+        if !goes_on {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes up the long acts that died: a switch whose end nobody wrote down has an unknown outcome, which is never
+/// good; a commit and a rollback are finished.
+///
+/// # Errors
+/// [`SimError`] when the record can't be moved.
+pub(crate) fn supervise(draft: &mut Draft<'_>) -> Result<(), SimError> {
+    let Some(record) = draft.state.open_record().cloned() else { return Ok(()) };
+    match record.state {
+        RootState::Launched if record.result.is_none() => {
+            if draft.is_waiting(Job::Forward) {
+                draft.want(Job::Forward);
+            } else if !draft.is_running(Job::Forward) {
+                draft.drop_job(Job::Forward);
+                let to = record.target.clone();
+                draft.log(Act::SwitchEnded { by: By::Forward, to, result: "killed".to_owned() });
+                let verdict = Verdict::SwitchFailed("it was killed: its outcome is not known".to_owned());
+                let result = SwitchResult::Bad { verdict, log: String::new(), units: Vec::new() };
+                draft.step(&RootEvent::Ended(result))?;
+            }
+        }
+        RootState::Committing => draft.want(Job::Commit),
+        RootState::Reverting if !draft.state.reboot => draft.want(Job::Revert),
+        RootState::Launched | RootState::Soaking | RootState::Reverting => {}
+        RootState::Committed | RootState::Reverted | RootState::Overtaken | RootState::Kept => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_unit_that_failed_before_does_not_fail_the_switch() {
+        let judged = judge(Exit::Code(4), &units(&["old"]), &units(&["old", "gone"]));
+        assert!(matches!(judged, SwitchResult::Good(notes) if notes.len() == 1));
+        let judged = judge(Exit::Code(4), &units(&["old", "new"]), &units(&["old"]));
+        let SwitchResult::Bad { verdict: Verdict::UnitsFailed(named), units, .. } = judged else {
+            panic!("{judged:?}")
+        };
+        assert_eq!((named, units.len()), (vec!["new".to_owned()], 1));
+    }
+
+    #[test]
+    fn every_other_exit_status_speaks_for_itself() {
+        assert!(matches!(judge(Exit::Code(0), &[], &[]), SwitchResult::Good(_)));
+        assert!(matches!(judge(Exit::Code(100), &[], &[]), SwitchResult::Deferred(_)));
+        for code in [1, 2, 11] {
+            let judged = judge(Exit::Code(code), &[], &[]);
+            assert!(matches!(judged, SwitchResult::Bad { verdict: Verdict::SwitchFailed(_), .. }), "{code}");
+        }
+        let judged = judge(Exit::TimedOut, &[], &[]);
+        assert!(matches!(judged, SwitchResult::Bad { verdict: Verdict::SwitchTimedOut, .. }));
+    }
+}
