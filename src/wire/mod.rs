@@ -4,7 +4,7 @@ pub mod text;
 pub mod v1;
 pub mod stored;
 #[cfg(test)]
-pub(crate) mod arbitrary;
+mod tests;
 
 /// A message or a stored body that can't be understood, with the place and the rule it breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

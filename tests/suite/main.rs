@@ -6,3 +6,4 @@ mod states;
 mod store_samples;
 mod store_contract;
 mod ctl_offline;
+mod wire;

@@ -1,10 +1,10 @@
 //! What is written is read back, whatever it is; what was damaged or comes from later is refused.
 
-use crate::wire::arbitrary::{host_body, progress, record_body, rollout_body, root_record};
 use crate::wire::stored::{
     read_host, read_progress, read_record, read_rollout, read_root_record, write_host, write_progress, write_record,
     write_rollout, write_root_record,
 };
+use crate::wire::tests::arbitrary::{host_body, progress, record_body, rollout_body, root_record};
 use proptest::prelude::*;
 
 proptest! {

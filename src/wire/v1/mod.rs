@@ -1,6 +1,7 @@
 //! Version 1 of the protocol, under `/v1`. JSON, camelCase names; unknown fields are ignored on reading.
 
 pub mod agent;
+pub mod dispatch;
 pub mod event;
 pub mod release;
 pub mod manifest;

@@ -3,7 +3,7 @@
 use crate::model::facts::{HostHold, Verdict};
 use crate::model::host_rollout::{Event, HostRollout};
 use crate::model::time::Stamp;
-use crate::wire::arbitrary::{event, host_hold, progress, stamp, verdict};
+use crate::wire::tests::arbitrary::{event, host_hold, progress, stamp, verdict};
 use crate::wire::v1::event::{EventBody, HostHoldBody, ProgressBody, StampBody, VerdictBody};
 use proptest::prelude::*;
 

@@ -38,9 +38,11 @@ fn mistakes(changes: &[(&str, Value)]) -> String {
     let mut manifest = small();
     for (pointer, value) in changes {
         let (parent, name) = pointer.rsplit_once('/').unwrap();
-        match manifest.pointer_mut(parent).unwrap() {
-            Value::Array(list) => list[name.parse::<usize>().unwrap()] = value.clone(),
-            other => other[name] = value.clone(),
+        let parent = manifest.pointer_mut(parent).unwrap();
+        if let Value::Array(list) = parent {
+            list[name.parse::<usize>().unwrap()] = value.clone();
+        } else {
+            parent[name] = value.clone();
         }
     }
     read(&manifest).expect_err("the manifest is wrong")
