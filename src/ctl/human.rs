@@ -4,7 +4,7 @@ use crate::model::time::Timestamp;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-/// A span such as `90s`, `30m`, `12h` or `14d`, also `1h30m`.
+/// A span such as `90s`, `30m`, `12h` or `14d`, also `1h30m`; `500ms` alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -12,6 +12,10 @@ impl std::str::FromStr for Span {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not a span of time: write it as 90s, 30m, 12h or 14d");
+        if let Some(millis) = text.strip_suffix("ms") {
+            let millis = millis.parse::<u32>().ok().filter(|millis| *millis > 0).ok_or_else(wrong)?;
+            return Ok(Self(Duration::from_millis(u64::from(millis))));
+        }
         let (mut total, mut number) = (0_u64, String::new());
         for c in text.chars() {
             if c.is_ascii_digit() {
@@ -114,7 +118,22 @@ mod tests {
         for (text, secs) in [("90s", 90), ("30m", 1800), ("12h", 43200), ("14d", 1_209_600), ("1h30m", 5400)] {
             assert_eq!(text.parse(), Ok(Span(Duration::from_secs(secs))), "{text}");
         }
-        for bad in ["", "5", "d", "0s", "-1d", "1w", "1.5h", "99999999999999999999d", "300000000000d", "5m3"] {
+        assert_eq!("250ms".parse(), Ok(Span(Duration::from_millis(250))));
+        for bad in [
+            "",
+            "ms",
+            "0ms",
+            "1s5ms",
+            "5",
+            "d",
+            "0s",
+            "-1d",
+            "1w",
+            "1.5h",
+            "99999999999999999999d",
+            "300000000000d",
+            "5m3",
+        ] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }

@@ -7,3 +7,5 @@ mod store_samples;
 mod store_contract;
 mod ctl_offline;
 mod wire;
+mod ctl_fake;
+mod ctl_online;
