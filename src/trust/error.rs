@@ -11,7 +11,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// More bytes than are read.
-    #[error("the {what} has {size} bytes, more than the {limit} that are read: split the release over channels")]
+    #[error(
+        "the {what} has {size} bytes, more than the {limit} that are read: make it smaller, a release by splitting it over channels"
+    )]
     TooLarge {
         /// What was read.
         what: &'static str,

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The most bytes of a key file; real ones have about 100.
-const MAX_KEY_FILE: u64 = 4096;
+const MAX_KEY_FILE: usize = 4096;
 /// The longest name of a key, in characters.
 const MAX_NAME: usize = 64;
 const SECRET: &str = "convoy-secret-key";
@@ -81,7 +81,7 @@ impl SigningKey {
     /// # Errors
     /// When it can't be read, when others can read it, and when the text is wrong.
     pub fn load(path: &Path) -> Result<Self, TrustError> {
-        let (text, mode) = read(path)?;
+        let (text, mode) = read(path, MAX_KEY_FILE)?;
         if mode & 0o077 != 0 {
             return Err(TrustError::KeyExposed { path: path.to_owned(), mode: mode & 0o777 });
         }
@@ -157,7 +157,7 @@ impl PublicKey {
     /// # Errors
     /// When it can't be read, and when the text is wrong.
     pub fn load(path: &Path) -> Result<Self, TrustError> {
-        Self::parse(&read(path)?.0)
+        Self::parse(&read(path, MAX_KEY_FILE)?.0)
     }
 
     /// Writes a new public key file; never over an existing file.
@@ -212,14 +212,14 @@ fn split(what: &'static str, kind: &str, text: &str) -> Result<(String, [u8; 32]
 }
 
 /// Reads a small file, with its mode; asked of the open file, so that both belong together.
-pub(super) fn read(path: &Path) -> Result<(String, u32), TrustError> {
+pub(super) fn read(path: &Path, limit: usize) -> Result<(String, u32), TrustError> {
     let failed = |source: io::Error| TrustError::File { act: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.mode();
     let mut text = String::new();
-    let size = file.take(MAX_KEY_FILE + 1).read_to_string(&mut text).map_err(failed)?;
-    if u64::try_from(size).unwrap_or(u64::MAX) > MAX_KEY_FILE {
-        return Err(failed(io::Error::new(ErrorKind::FileTooLarge, "it is too large for a key")));
+    let size = file.take(u64::try_from(limit + 1).unwrap_or(u64::MAX)).read_to_string(&mut text).map_err(failed)?;
+    if size > limit {
+        return Err(failed(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {limit} bytes"))));
     }
     Ok((text, mode))
 }

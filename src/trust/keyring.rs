@@ -1,6 +1,6 @@
 //! The trust file: which keys are believed, and how many of them it takes.
 
-use crate::trust::key::PublicKey;
+use crate::trust::key::{self, PublicKey};
 use crate::trust::{TrustError, canonical};
 use crate::wire::text;
 use serde::{Deserialize, Serialize};
@@ -81,13 +81,8 @@ impl TrustFile {
     /// # Errors
     /// When it can't be read, and as [`TrustFile::parse`].
     pub fn load(path: &Path) -> Result<Self, TrustError> {
-        let failed = |source| TrustError::File { act: "read", path: path.to_owned(), source };
-        let size = std::fs::metadata(path).map_err(failed)?.len();
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        if size > MAX_TRUST_FILE {
-            return Err(TrustError::TooLarge { what: "trust file", size, limit: MAX_TRUST_FILE });
-        }
-        Self::parse(&std::fs::read_to_string(path).map_err(failed)?)
+        // A little more than is parsed, so that one just too large gets the error that says so.
+        Self::parse(&key::read(path, 2 * MAX_TRUST_FILE)?.0)
     }
 
     /// Writes it as JSON, for people to read.
