@@ -9,3 +9,4 @@ mod ctl_offline;
 mod wire;
 mod ctl_fake;
 mod ctl_online;
+mod cp_files;
