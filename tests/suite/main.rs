@@ -10,3 +10,4 @@ mod wire;
 mod ctl_fake;
 mod ctl_online;
 mod cp_files;
+mod store_history;
