@@ -11,3 +11,5 @@ mod ctl_fake;
 mod ctl_online;
 mod cp_files;
 mod store_history;
+mod store_child;
+mod store_sqlite;

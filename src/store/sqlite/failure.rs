@@ -3,7 +3,7 @@
 use crate::store::StoreError;
 use crate::store::sqlite::files;
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use rusqlite::{Error, ffi};
 use std::io::{self, Write};
 use std::path::Path;
@@ -71,12 +71,10 @@ fn is_full(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| full.contains(&Errno::from_raw(code)))
 }
 
-/// Finds out whether a write failed for want of room: the limit on file sizes, then a trial write beside the file.
+/// Finds out whether a write failed for want of room: a limit on file sizes, then a trial write beside the file.
 fn out_of_room(path: &Path) -> bool {
-    let limit = getrlimit(Resource::RLIMIT_FSIZE).map_or(u64::MAX, |(soft, _)| soft);
-    let grows = |ending| files::beside(path, ending).metadata().map_or(0, |file| file.len());
-    let largest = ["", "-wal", "-shm"].map(grows).into_iter().max().unwrap_or(0);
-    if largest.saturating_add(PROBE_BYTES as u64) > limit {
+    // SQLite does not tell which write was too far out, so that a limit at all is taken for the reason.
+    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(soft, _)| soft != RLIM_INFINITY) {
         return true;
     }
     let probe = files::beside(path, ".probe");

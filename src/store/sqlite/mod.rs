@@ -69,14 +69,15 @@ struct Tally {
 pub struct SqliteStore {
     store_id: StoreId,
     tally: Arc<Tally>,
-    queues: Option<Queues>,
-    threads: Vec<JoinHandle<()>>,
+    read: Line,
+    write: Line,
 }
 
+/// A queue and the threads that work on it.
 #[derive(Debug)]
-struct Queues {
-    write: mpsc::Sender<Queued>,
-    read: mpsc::Sender<Queued>,
+struct Line {
+    queue: Option<mpsc::Sender<Queued>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl SqliteStore {
@@ -90,22 +91,24 @@ impl SqliteStore {
         let lock = DatabaseLock::take(path)?;
         let Opened { writer, readers, mark } = open::open(path, &options.new_store_id, READERS)?;
         let tally = Arc::new(Tally { commit_count: AtomicU64::new(mark.commit_count), ..Tally::default() });
-        let (write, write_queue) = mpsc::channel(QUEUE_JOBS);
-        let (read, read_queue) = mpsc::channel(QUEUE_JOBS);
-        let mut store = Self {
-            store_id: mark.store_id.clone(),
-            tally: tally.clone(),
-            queues: Some(Queues { write, read }),
-            threads: Vec::new(),
-        };
-        let writer = Writer { conn: writer, path: path.to_owned(), mark, tally, uncopied: 0, _lock: lock };
-        store.start("store-writer", move || writer.run(write_queue))?;
-        let read_queue = Arc::new(Mutex::new(read_queue));
+        let (store_id, path) = (mark.store_id.clone(), path.to_owned());
+        let (mut write, queue) = Line::new();
+        let writer = Writer { conn: writer, path: path.clone(), mark, tally: tally.clone(), uncopied: 0, _lock: lock };
+        write.start("store-writer", move || writer.run(queue))?;
+        let (mut read, queue) = Line::new();
+        let queue = Arc::new(Mutex::new(queue));
         for conn in readers {
-            let (queue, path) = (read_queue.clone(), path.to_owned());
-            store.start("store-reader", move || reader::run(&conn, &path, &queue))?;
+            let (queue, path) = (queue.clone(), path.clone());
+            read.start("store-reader", move || reader::run(&conn, &path, &queue))?;
         }
-        Ok(store)
+        Ok(Self { store_id, tally, read, write })
+    }
+}
+
+impl Line {
+    fn new() -> (Self, mpsc::Receiver<Queued>) {
+        let (queue, work) = mpsc::channel(QUEUE_JOBS);
+        (Self { queue: Some(queue), threads: Vec::new() }, work)
     }
 
     fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
@@ -115,8 +118,8 @@ impl SqliteStore {
         Ok(())
     }
 
-    async fn ask(&self, queue: fn(&Queues) -> &mpsc::Sender<Queued>, job: Job) -> Answer {
-        let queue = queue(self.queues.as_ref().ok_or(StoreError::Closed)?);
+    async fn ask(&self, job: Job) -> Answer {
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         let (answer, answered) = oneshot::channel();
         queue.try_send(Queued { job, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
@@ -124,16 +127,28 @@ impl SqliteStore {
         })?;
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
+
+    fn end(&mut self) {
+        self.queue = None;
+        let own = std::thread::current().id();
+        for thread in self.threads.drain(..) {
+            // A job may own the last handle of its store: a thread can't wait for itself, it ends by itself then.
+            if thread.thread().id() != own {
+                // A thread that panicked has answered all it held with `Closed`.
+                let _ = thread.join();
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn write_job(&self, job: Job) -> Result<Box<dyn Any + Send>, StoreError> {
-        self.ask(|queues| &queues.write, job).await
+        self.write.ask(job).await
     }
 
     async fn read_job(&self, job: Job) -> Result<Box<dyn Any + Send>, StoreError> {
-        self.ask(|queues| &queues.read, job).await
+        self.read.ask(job).await
     }
 
     fn mark(&self) -> StoreMark {
@@ -148,15 +163,9 @@ impl Store for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.queues = None;
-        let own = std::thread::current().id();
-        for thread in self.threads.drain(..) {
-            // A job may own the last handle of its store: a thread can't wait for itself, it ends by itself then.
-            if thread.thread().id() != own {
-                // A thread that panicked has answered all it held with `Closed`.
-                let _ = thread.join();
-            }
-        }
+        // The writer's connection goes last: it copies the log into the database, which readers can't.
+        self.read.end();
+        self.write.end();
     }
 }
 

@@ -76,6 +76,10 @@ impl Writer {
         };
         if ended.is_err() || kept == 0 {
             self.roll_back();
+            if matches!(ended, Err(StoreError::Full { .. })) {
+                // The log can't grow; where the database itself has room, copying it lets the log begin anew.
+                self.uncopied = LOG_JOBS;
+            }
         } else {
             self.count(kept, started.elapsed());
         }
