@@ -13,3 +13,4 @@ mod cp_files;
 mod store_history;
 mod store_child;
 mod store_sqlite;
+mod store_copies;

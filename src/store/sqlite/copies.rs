@@ -65,17 +65,33 @@ pub fn backup(path: &Path, to: &Path) -> Result<Copied, StoreError> {
 /// read whole before. Blocks. After a crash in the middle, run it again.
 ///
 /// # Errors
-/// [`StoreError::Locked`] while a control plane runs on `to`; [`StoreError::Corrupt`], [`StoreError::TooNew`] for the
-/// backup; [`StoreError::Full`]; [`StoreError::Engine`].
+/// [`StoreError::Locked`] while a control plane runs on `to`; [`StoreError::TooNew`] for the backup;
+/// [`StoreError::Full`]; [`StoreError::Engine`], also when the backup is damaged. `to` is then as it was.
 pub fn restore(from: &Path, to: &Path) -> Result<Restored, StoreError> {
     refuse_same(to, from)?;
     let _lock = DatabaseLock::take(to)?;
-    let opened = source(from)?;
     let partial = files::beside(to, ".restoring-partial");
-    let mark = copy(&opened, from, &partial, to)?;
-    drop(opened);
+    let copied = source(from).and_then(|opened| copy(&opened, from, &partial, to));
+    let mark = copied.map_err(|error| no_backup(error, to))?;
     let replaced = replace(&partial, to).map_err(|error| io_error(to, "replace", &error))?;
     Ok(Restored { mark, replaced })
+}
+
+fn no_backup(error: StoreError, to: &Path) -> StoreError {
+    match error {
+        StoreError::Corrupt { place, detail } => StoreError::Engine(format!(
+            "the backup {place} is damaged ({detail}): restore an older one; {} was left as it is",
+            to.display()
+        )),
+        error @ (StoreError::Full { .. }
+        | StoreError::TooNew { .. }
+        | StoreError::Locked { .. }
+        | StoreError::Conflict(_)
+        | StoreError::Closed
+        | StoreError::Busy
+        | StoreError::Engine(_)
+        | StoreError::Undone(_)) => error,
+    }
 }
 
 /// Keeps a copy of an open database, for the way back from a migration.
@@ -137,7 +153,8 @@ fn fill(from: &Connection, path: &Path, to: &Path) -> Result<StoreMark, StoreErr
     drop(moment);
     // One file that needs no log beside it, wherever it is carried.
     copy.pragma_update(None, "journal_mode", "delete").map_err(|error| store_error(to, error))?;
-    whole(&copy, to, "integrity_check")?;
+    // What is wrong in the copy was wrong before.
+    whole(&copy, path, "integrity_check")?;
     read_mark(&copy).map_err(|error| store_error(to, error))
 }
 
@@ -187,7 +204,8 @@ fn replace(partial: &Path, to: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 fn aside(to: &Path) -> io::Result<Option<PathBuf>> {
-    if !files::exists(to) && !files::exists(&files::beside(to, "-wal")) {
+    let log = files::beside(to, "-wal").metadata().map_or(0, |log| log.len());
+    if !files::exists(to) && log == 0 {
         return Ok(None);
     }
     let taken = |path: &Path| files::exists(path) || files::exists(&files::beside(path, "-wal"));
