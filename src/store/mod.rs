@@ -180,7 +180,8 @@ pub trait Tx {
 }
 
 /// A piece of work inside one transaction. An error undoes it alone. A failure of the engine inside it undoes it
-/// even when the job swallows that error; a [`StoreError::Conflict`] may be swallowed.
+/// even when the job swallows that error; a [`StoreError::Conflict`] may be swallowed. A full disk may undo others
+/// of the same commit with it; each is then answered with that error.
 pub type Job = Box<dyn FnOnce(&mut dyn Tx) -> Result<Box<dyn Any + Send>, StoreError> + Send>;
 
 /// An engine.

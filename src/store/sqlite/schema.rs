@@ -64,3 +64,6 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path, steps: &[&str]) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

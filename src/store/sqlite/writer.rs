@@ -164,3 +164,6 @@ fn answer(to: oneshot::Sender<Answer>, said: Answer) {
     // The caller may have stopped waiting.
     let _ = to.send(said);
 }
+
+#[cfg(test)]
+mod tests;
