@@ -457,3 +457,6 @@ impl std::str::FromStr for HostRolloutState {
         found.ok_or_else(|| format!("{text:?} is not a host rollout state"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,9 @@ pub(crate) fn activating(state: &HostRollout, activating: &Activating, event: &E
         Event::ActivationFailed { verdict, .. } | Event::SustainedFailure(verdict) => fail(state, prior, verdict, now),
         // The root helper held the start back before anything was touched.
         Event::PermitLapsed(_) => back_to_pending(state, state.reboots, now),
+        Event::Rebooted { into, .. } if came_up_already(state, into, &activating.started, now) => {
+            Step::Ignored("no boot lies between")
+        }
         Event::Rebooted { into, clean } => interrupted(state, prior, (into, *clean), now),
         Event::Overtaken(by) => overtaken(state, prior, by, now),
         Event::RollbackStarted(verdict) => going_back(state, prior, verdict, now),
@@ -49,6 +52,12 @@ pub(crate) fn activating(state: &HostRollout, activating: &Activating, event: &E
 fn back_to_pending(state: &HostRollout, reboots: Reboots, now: &Stamp) -> Step {
     let pending = Pending { since: now.clone(), staging: Staging::Done, acked: None };
     moved(HostRollout { phase: Phase::Pending(pending), reboots, ..state.clone() }, vec![Effect::StopProbes])
+}
+
+/// Tells whether news of a boot into the target is old: the target was started in this very boot. The trial
+/// boot that began a soak, told twice, must not pass for somebody else's work.
+fn came_up_already(state: &HostRollout, into: &Closure, since: &Stamp, now: &Stamp) -> bool {
+    *into == state.terms.target && now.since(since).is_some()
 }
 
 /// A reboot before the commit brings the prior back. Somebody else's default is somebody else's work.
@@ -87,6 +96,9 @@ pub(crate) fn soaking(state: &HostRollout, soaking: &Soaking, event: &Event, now
             into_phase(state, Phase::Soaking(committed), vec![])
         }
         Event::Converged => Step::Ignored("not committed"),
+        Event::Rebooted { into, .. } if came_up_already(state, into, &soaking.since, now) => {
+            Step::Ignored("no boot lies between")
+        }
         Event::Rebooted { into, clean } => interrupted(state, prior, (into, *clean), now),
         Event::Overtaken(by) => overtaken(state, prior, by, now),
         Event::RollbackStarted(verdict) => going_back(state, prior, verdict, now),
