@@ -97,7 +97,7 @@ impl Book {
             acked: self.acked,
             rollouts: self.rollouts.iter().map(|(id, tracked)| tracked.to_open(id)).collect(),
             quarantined: self.quarantined.iter().cloned().collect(),
-            floor: (self.floor != FloorLine::default()).then_some(self.floor),
+            floor: (self.floor != FloorLine::default()).then(|| self.floor.clone()),
             store: self.store.clone(),
             lost: self.lost.clone(),
         }
@@ -128,7 +128,7 @@ impl Book {
             Entry::Quarantine(line) => {
                 self.quarantined.insert(line.closure.clone());
             }
-            Entry::Floor(floor) => self.floor = *floor,
+            Entry::Floor(floor) => self.floor = floor.clone(),
             Entry::Note(_) => {}
         }
         Ok(Vec::new())

@@ -120,7 +120,7 @@ impl Content {
         base.rollouts.retain(|id, _| self.needs(id));
         base.acked = self.book.acked;
         let book = &self.book;
-        (base.quarantined, base.floor) = (book.quarantined.clone(), book.floor);
+        (base.quarantined, base.floor) = (book.quarantined.clone(), book.floor.clone());
         (base.store, base.lost) = (book.store.clone(), book.lost.clone());
         let unknown = folded.iter().filter(|kept| !kept.known).rev().take(UNKNOWN_KEPT);
         let mut lines: Vec<_> = unknown.cloned().collect();

@@ -126,11 +126,14 @@ pub struct Quarantine {
 }
 
 /// See [`Entry::Floor`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FloorLine {
     /// Nothing older in the fleet's sequence is started.
     pub sequence: u64,
+    /// The manifest that has that place.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub digest: Option<Digest>,
     /// A wall clock that shows less than this is behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_issued: Option<DateTime<Utc>>,

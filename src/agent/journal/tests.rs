@@ -90,7 +90,7 @@ fn sample() -> MemoryFile {
     step_to_soaking(&mut journal, 1);
     journal.acked(3, &store(10)).unwrap();
     journal.quarantine(&closure(9), false).unwrap();
-    journal.floor(FloorLine { sequence: 4, latest_issued: None }).unwrap();
+    journal.floor(FloorLine { sequence: 4, ..FloorLine::default() }).unwrap();
     file
 }
 
@@ -291,7 +291,7 @@ fn a_fenced_journal_goes_on_under_a_new_id_and_marks_what_was_not_taken() {
     assert_eq!((new.last_seq, new.acked), (0, None));
     assert_eq!(new.lost, [line::Lost { journal: old.journal.clone(), from: 4, to: Some(6) }]);
     assert_eq!(new.rollouts[&id(1)].progress, old.rollouts[&id(1)].progress);
-    assert_eq!((&new.quarantined, new.floor), (&old.quarantined, old.floor));
+    assert_eq!((&new.quarantined, &new.floor), (&old.quarantined, &old.floor));
     assert_eq!(journal.base_body().rollouts.len(), 1);
     assert_eq!(file.aside()[0].0, "journal.fenced-1");
     let mark = Event::HistoryLost { journal: old.journal, from: 4, to: Some(6) };

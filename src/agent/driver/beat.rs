@@ -1,0 +1,142 @@
+//! The heartbeat: what the host runs and holds, which attempts it knows, and what the answer repairs.
+
+use crate::agent::driver::Driver;
+use crate::agent::driver::work::{Outcome, Work};
+use crate::client::{ClientError, agent};
+use crate::model::facts::{Closures, HostHold};
+use crate::model::host_rollout::Event;
+use crate::wire::v1::agent::{HeartbeatRequest, HeartbeatResponse, RolloutReport};
+use crate::wire::v1::event::{HostHoldBody, StampBody};
+use rand::Rng;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// The longest delay that is taken from the control plane: the protocol's upper end.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+/// How long looking at the machine may hold up a heartbeat.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
+
+impl Driver {
+    /// Starts a heartbeat from what is known; the machine is looked at on the way.
+    pub(crate) fn send_beat(&mut self) {
+        self.link.beat.at = Instant::now() + LONGEST_DELAY;
+        let beat = self.beat();
+        let (over, system) = (Arc::clone(&self.link.transport), Arc::clone(&self.system));
+        self.begin(Work::Beat, async move {
+            let mut beat = beat;
+            if let Ok(Ok(seen)) = timeout(LOOK_LIMIT, system.observe()).await {
+                put_closures(&mut beat, seen.closures);
+            }
+            Outcome::Beat(agent::heartbeat(over.as_ref(), &beat).await.map(Box::new))
+        });
+    }
+
+    /// Makes a heartbeat, and notes the holds that it tells of.
+    pub(crate) fn beat(&mut self) -> HeartbeatRequest {
+        let holds = self.all_holds();
+        let book = self.journal.book();
+        let open = book.rollouts.iter().filter(|(_, own)| !(own.progress.is_final() && book.is_acked(own.last_seq)));
+        let rollouts = open.map(|(id, own)| RolloutReport {
+            rollout_id: id.clone(),
+            attempt: own.progress.attempt.0,
+            state: own.progress.state(),
+            last_event_seq: own.last_seq,
+        });
+        let mut beat = HeartbeatRequest {
+            hostname: self.host.clone(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            journal_id: book.journal.clone(),
+            last_seq: book.last_seq,
+            now: StampBody::from(&self.now()),
+            running_closure: None,
+            booted_closure: None,
+            default_closure: None,
+            holds: holds.iter().map(HostHoldBody::from).collect(),
+            rollouts: rollouts.collect(),
+            store_seen: book.store.clone(),
+            quarantined: book.quarantined.iter().cloned().collect(),
+        };
+        put_closures(&mut beat, self.seen.closures.clone());
+        self.link.reporting = holds;
+        beat
+    }
+
+    /// Every reason of this host to hold back, once.
+    fn all_holds(&self) -> Vec<HostHold> {
+        let soaks = self.open_rollouts().iter().any(|id| self.progress(id).is_some_and(|own| own.is_started()));
+        let own = self.seen.holds.iter().filter(|hold| {
+            // In mid-attempt the target runs and the prior is the default: that is the plan.
+            !(soaks && **hold == HostHold::BootDefaultDiffers)
+        });
+        let mut all: BTreeSet<HostHold> = own.cloned().collect();
+        all.extend(self.holds.values().flatten().cloned());
+        all.extend(self.refusals.values().cloned());
+        all.extend(self.disk_hold());
+        all.into_iter().collect()
+    }
+
+    pub(crate) fn take_beat(&mut self, answer: Result<HeartbeatResponse, ClientError>) {
+        match answer {
+            Ok(answer) => self.beat_answered(answer),
+            Err(why) => {
+                tracing::debug!(host.name = %self.host, "heartbeat: {why}");
+                self.link.beat.failed(self.rng.as_mut());
+            }
+        }
+    }
+
+    pub(crate) fn beat_answered(&mut self, answer: HeartbeatResponse) {
+        self.heard();
+        self.link.reported = Some(self.link.reporting.clone());
+        let delay = Duration::from_millis(answer.next_delay_ms).clamp(self.heartbeat_floor, LONGEST_DELAY);
+        let delay = delay.min(self.patience()).mul_f64(0.9 + 0.2 * self.rng.random::<f64>());
+        self.link.beat.again(Instant::now() + delay);
+        if let Some(why) = self.fence(answer.fenced.as_deref(), answer.acknowledged_seq) {
+            self.renew(&why);
+        } else {
+            self.take_held(&answer);
+        }
+        self.snapshots = answer.bootstrap_rollouts;
+        self.adopt_snapshots();
+        self.observe_closures();
+    }
+
+    /// Takes what the control plane holds. It was counted before the answer travelled, so that it never takes back
+    /// what a batch was told since, unless events are asked for again.
+    fn take_held(&mut self, answer: &HeartbeatResponse) {
+        let known = self.journal.book().acked;
+        let held = match answer.send_from {
+            Some(from) => from.saturating_sub(1),
+            None => known.unwrap_or(0).max(answer.acknowledged_seq),
+        };
+        // A journal that the control plane has not seen yet still owes it its base.
+        if known.is_none() && held == 0 {
+            return;
+        }
+        if let Err(why) = self.journal.acked(held, &answer.store) {
+            self.write_failed(&why);
+        }
+        self.link.send.soon();
+    }
+
+    /// Records, where nothing of ours is under way, that the host runs something else than it did.
+    fn observe_closures(&mut self) {
+        let Some(rollout) = self.journal.book().newest(1).pop() else { return };
+        let Some(progress) = self.progress(&rollout) else { return };
+        let seen = self.seen.closures.clone();
+        let told = progress.observed.as_ref();
+        let target = Some(&progress.terms.target);
+        let expected = told.is_none() && seen.running.as_ref() == target && seen.default.as_ref() == target;
+        if progress.is_final() && !expected && told != Some(&seen) {
+            self.record(&rollout, &Event::ClosureObserved(seen));
+        }
+    }
+}
+
+fn put_closures(beat: &mut HeartbeatRequest, closures: Closures) {
+    beat.running_closure = closures.running;
+    beat.booted_closure = closures.booted;
+    beat.default_closure = closures.default;
+}

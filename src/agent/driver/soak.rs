@@ -1,0 +1,266 @@
+//! The soak: probes, the control plane's absence, and the commit.
+
+use crate::agent::driver::work::{Outcome, Work};
+use crate::agent::driver::{Driver, within};
+use crate::agent::offer::Offer;
+use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
+use crate::model::host_rollout::deadline::isolated;
+use crate::model::host_rollout::{Event, HostRollout, Phase, Probe, Soaking};
+use crate::model::id::{ProbeName, RolloutId};
+use crate::model::time::Stamp;
+use crate::probe::runner::{Pace, Probes, Report, Schedule};
+use crate::probe::spec::{Spec, parse_or_failing};
+use crate::trust::{TrustFile, verify_for_host};
+use rand::RngCore;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long fresh probes get to speak before a failure clock that ran out earlier counts without them.
+const FRESH_RESULTS: Duration = Duration::from_secs(10);
+/// How long to wait before a commit that was not taken is asked for again.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before a release that is being fetched is looked for again.
+const OFFER_RETRY: Duration = Duration::from_millis(200);
+/// While so many events wait to be taken, failures after the commit are not recorded: they are facts, and the
+/// journal is bounded.
+const FACTS_WAIT: u64 = 1000;
+
+/// What the probes are run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The target soaks.
+    Soak,
+    /// The target runs already: one healthy round is enough.
+    Unchanged,
+    /// The target is committed: facts only.
+    After,
+}
+
+/// Probes at work.
+pub struct Watch {
+    pub(crate) rollout: RolloutId,
+    pub(crate) why: Why,
+    pub(crate) since: Instant,
+    round: u64,
+    enforced: BTreeSet<ProbeName>,
+    passed: BTreeSet<ProbeName>,
+    _probes: Probes,
+}
+
+impl Driver {
+    /// Starts the probes that the running closure declares.
+    pub(crate) fn watch(&mut self, rollout: &RolloutId, why: Why) {
+        let specs = parse_or_failing(&self.settings.health_checks);
+        if why == Why::Soak {
+            let declared: BTreeMap<_, _> = specs.iter().map(|spec| (spec.name.clone(), spec.mode)).collect();
+            if !self.is_declared(rollout, &declared) && !self.record(rollout, &Event::ProbeTopologyDeclared(declared)) {
+                return;
+            }
+        }
+        let enforced = |spec: &&Spec| spec.mode == ProbeMode::Enforce;
+        let enforced = specs.iter().filter(enforced).map(|spec| spec.name.clone()).collect();
+        self.round += 1;
+        let pace = if why == Why::After { Pace::Lazy } else { Pace::Declared };
+        let schedule = Schedule { specs, pace, round: self.round, seed: self.rng.next_u64() };
+        let probes = Probes::start(schedule, &self.system, &self.net, &self.report_to);
+        let (rollout, round, since) = (rollout.clone(), self.round, Instant::now());
+        self.watch = Some(Watch { rollout, why, since, round, enforced, passed: BTreeSet::new(), _probes: probes });
+        self.check_round();
+    }
+
+    /// Tells whether exactly this was declared, with no result yet.
+    fn is_declared(&self, rollout: &RolloutId, declared: &BTreeMap<ProbeName, ProbeMode>) -> bool {
+        let Some(Phase::Soaking(Soaking { probes: Some(probes), .. })) = self.progress(rollout).map(|own| &own.phase)
+        else {
+            return false;
+        };
+        let fresh = |(name, mode): (&ProbeName, &ProbeMode)| (name.clone(), Probe { mode: *mode, last: None });
+        *probes == declared.iter().map(fresh).collect()
+    }
+
+    /// Looks whether an attempt whose target runs already is healthy.
+    pub(crate) fn check_unchanged(&mut self, rollout: &RolloutId, progress: &HostRollout) {
+        let checks = self.watch.as_ref().is_some_and(|watch| watch.rollout == *rollout && watch.why == Why::Unchanged);
+        if !checks {
+            tracing::info!(host.name = %self.host, rollout.id = %rollout, "{} runs already", progress.terms.target);
+            self.watch(rollout, Why::Unchanged);
+        }
+    }
+
+    /// Takes a probe's result.
+    pub(crate) async fn take_report(&mut self, report: Report) {
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.round == report.round) else { return };
+        let (rollout, why, enforced) = (watch.rollout.clone(), watch.why, watch.enforced.contains(&report.probe));
+        match why {
+            Why::Soak if self.flips(&rollout, &report) => {
+                self.record(&rollout, &Event::ProbeResult { probe: report.probe, outcome: report.outcome });
+            }
+            Why::Soak => {}
+            Why::Unchanged => self.count_pass(report),
+            Why::After => {
+                let book = self.journal.book();
+                let waiting = book.last_seq.saturating_sub(book.acked.unwrap_or(0));
+                if enforced && waiting < FACTS_WAIT {
+                    self.record(&rollout, &Event::ProbeResult { probe: report.probe, outcome: report.outcome });
+                }
+            }
+        }
+        self.carry_out().await;
+    }
+
+    /// Tells whether a result differs from the last one in what it means: reasons change all the time.
+    fn flips(&self, rollout: &RolloutId, report: &Report) -> bool {
+        let Some(Phase::Soaking(soaking)) = self.progress(rollout).map(|own| &own.phase) else { return false };
+        let last = soaking.probes.as_ref().and_then(|probes| probes.get(&report.probe)).and_then(|it| it.last.as_ref());
+        let passes = |outcome: &ProbeOutcome| *outcome == ProbeOutcome::Pass;
+        last.map(passes) != Some(passes(&report.outcome))
+    }
+
+    fn count_pass(&mut self, report: Report) {
+        let Some(watch) = self.watch.as_mut() else { return };
+        if report.outcome == ProbeOutcome::Pass {
+            watch.passed.insert(report.probe);
+        } else {
+            watch.passed.remove(&report.probe);
+        }
+        self.check_round();
+    }
+
+    fn check_round(&mut self) {
+        let Some(watch) = &self.watch else { return };
+        if watch.why == Why::Unchanged && watch.enforced.is_subset(&watch.passed) {
+            let rollout = watch.rollout.clone();
+            self.record(&rollout, &Event::Converged);
+        }
+    }
+
+    /// An `enforce` probe has failed for the whole failure time. Probes that were started anew are heard first: a
+    /// fresh pass clears the clock.
+    pub(crate) fn failure_sustained(&mut self, rollout: &RolloutId, soaking: &Soaking) {
+        let mut names = soaking.failing_probes();
+        if names.is_empty() {
+            let young = self.watch.as_ref().is_some_and(|watch| watch.since.elapsed() < FRESH_RESULTS);
+            if young {
+                self.nap(rollout, Duration::from_millis(100));
+                return;
+            }
+            let silent = soaking.probes.iter().flatten().filter(|(_, probe)| probe.mode == ProbeMode::Enforce);
+            names = silent.map(|(name, _)| name.clone()).collect();
+        }
+        if !self.committing.contains(rollout) {
+            self.record(rollout, &Event::SustainedFailure(Verdict::ProbesFailed(names)));
+        }
+    }
+
+    /// Looks after the control plane during a soak; true when it decided.
+    pub(crate) fn check_control_plane(
+        &mut self,
+        rollout: &RolloutId,
+        progress: &HostRollout,
+        soaking: &Soaking,
+    ) -> bool {
+        if self.committing.contains(rollout) || soaking.committed.is_some() {
+            return false;
+        }
+        let lost = self.last_heard(soaking);
+        let now = self.now();
+        if isolated(progress, &lost, &now) {
+            return self.record(rollout, &Event::SustainedFailure(Verdict::Isolated));
+        }
+        if now.reached(&lost.plus(progress.terms.failure_after)) && !self.asked_prior(rollout) {
+            let (system, id, attempt) = (Arc::clone(&self.system), rollout.clone(), progress.attempt);
+            self.begin(Work::PriorReach(rollout.clone()), async move {
+                let reached =
+                    within("try the prior's settings", system.prior_reaches_control_plane(&id, attempt)).await;
+                Outcome::PriorReach(reached.map_err(|why| why.to_string()))
+            });
+        }
+        false
+    }
+
+    fn asked_prior(&mut self, rollout: &RolloutId) -> bool {
+        let now = Instant::now();
+        let asked = self.link.prior_asked.get(rollout).is_some_and(|next| *next > now);
+        if !asked {
+            let span = self.progress(rollout).map_or(Duration::ZERO, |progress| progress.terms.failure_after);
+            self.link.prior_asked.insert(rollout.clone(), now + span.max(Duration::from_secs(1)));
+        }
+        asked
+    }
+
+    pub(crate) fn take_prior_reach(&mut self, rollout: &RolloutId, answer: Result<bool, String>) {
+        let Some(progress) = self.progress(rollout) else { return };
+        let Phase::Soaking(soaking) = &progress.phase else { return };
+        // It may have come back while the prior's settings were tried.
+        let back = self.now().since(&self.last_heard(soaking)).is_some_and(|gone| gone < progress.terms.failure_after);
+        match answer {
+            Ok(true) if !back && !self.committing.contains(rollout) => {
+                self.record(rollout, &Event::SustainedFailure(Verdict::ControlPlaneLost));
+            }
+            Ok(_) => {}
+            Err(why) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}"),
+        }
+    }
+
+    /// When the control plane last answered since the soak began, or the soak's begin.
+    pub(crate) fn last_heard(&self, soaking: &Soaking) -> Stamp {
+        let heard = self
+            .link
+            .heard
+            .clone()
+            .filter(|heard| heard.since(&soaking.since).is_some_and(|_| heard.reached(&soaking.since)));
+        heard.unwrap_or_else(|| soaking.since.clone())
+    }
+
+    /// Soaked and healthy: commits, after the control plane has answered during the soak, and if the target's own
+    /// trust file verifies this release.
+    pub(crate) async fn commit(&mut self, rollout: &RolloutId, progress: &HostRollout, soaking: &Soaking) {
+        let met = self
+            .link
+            .heard
+            .as_ref()
+            .is_some_and(|heard| heard.boot == soaking.since.boot && heard.reached(&soaking.since));
+        if !met {
+            self.link.beat.soon();
+            self.nap(rollout, COMMIT_RETRY.min(self.patience()));
+            return;
+        }
+        let Some(offer) = self.offers.get(rollout) else {
+            if let Some(hold) = self.refusals.get(rollout) {
+                let why = format!("the target's own trust file refuses this release: {hold:?}");
+                self.record(rollout, &Event::SustainedFailure(Verdict::CommitFailed(why)));
+            } else {
+                self.fetch(rollout);
+                self.nap(rollout, OFFER_RETRY);
+            }
+            return;
+        };
+        if self.running() != Some(&progress.terms.target) {
+            self.nap(rollout, COMMIT_RETRY);
+            return;
+        }
+        if let Err(why) = self.trusted_by_target(offer) {
+            self.record(rollout, &Event::SustainedFailure(Verdict::CommitFailed(why)));
+            return;
+        }
+        let asked = within("commit the target", self.system.commit(rollout, progress.attempt)).await;
+        match asked {
+            Ok(()) => {
+                self.committing.insert(rollout.clone());
+                self.look_soon();
+            }
+            Err(why) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}"),
+        }
+        self.nap(rollout, COMMIT_RETRY);
+    }
+
+    /// The offer was read with the trust file of the closure that ran then; the target's own decides here.
+    fn trusted_by_target(&self, offer: &Offer) -> Result<(), String> {
+        let signed = crate::trust::parse_signed(offer.text.as_bytes());
+        let trust = TrustFile::parse(&self.settings.trust);
+        let verified = signed.and_then(|signed| verify_for_host(&signed, &trust?, &self.host));
+        verified.map(drop).map_err(|why| format!("the target's own trust file refuses this release: {why}"))
+    }
+}

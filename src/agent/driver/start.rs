@@ -1,0 +1,151 @@
+//! Acts that begin something: staging, the switch, the trial boot, going back.
+
+use crate::agent::driver::work::{Outcome, Work};
+use crate::agent::driver::{Driver, within};
+use crate::model::facts::Verdict;
+use crate::model::host_rollout::{Event, HostRollout, Phase};
+use crate::model::id::{Closure, RolloutId};
+use crate::model::root_record::{RootRecord, RootState};
+use crate::system::{StartOrder, SystemError};
+use rand::Rng;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Staging starts spread over this, so that a fleet does not ask its cache at one instant; less where the policy
+/// leaves less time.
+const STAGE_JITTER: Duration = Duration::from_secs(5);
+/// The part of the staging limit that the spread may take at most.
+const STAGE_JITTER_PART: u32 = 20;
+
+impl Driver {
+    /// Fetches and pins the target beside the loop.
+    pub(crate) fn stage(&mut self, rollout: &RolloutId) {
+        let Some(progress) = self.progress(rollout) else { return };
+        let (target, limit) = (progress.terms.target.clone(), progress.terms.stage_limit);
+        let jitter = STAGE_JITTER.min(limit / STAGE_JITTER_PART).mul_f64(self.rng.random::<f64>());
+        let system = Arc::clone(&self.system);
+        self.begin(Work::Stage(rollout.clone()), async move {
+            sleep(jitter).await;
+            let staged = match timeout(limit, system.stage(&target)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(why)) => Err(why.to_string()),
+                Err(_) => Err(format!("staging took longer than {limit:?}")),
+            };
+            Outcome::Stage(target, staged)
+        });
+    }
+
+    pub(crate) fn take_staged(&mut self, rollout: &RolloutId, target: &Closure, staged: Result<(), String>) {
+        if self.progress(rollout).is_none_or(|progress| progress.terms.target != *target) {
+            return;
+        }
+        match staged {
+            Ok(()) => self.record(rollout, &Event::Staged),
+            Err(why) => self.record(rollout, &Event::StageFailed(why)),
+        };
+    }
+
+    /// The root helper's record of an attempt, as last read.
+    pub(crate) fn record_of(&self, rollout: &RolloutId, progress: &HostRollout) -> Option<&RootRecord> {
+        self.records.iter().find(|record| record.rollout == *rollout && record.attempt == progress.attempt)
+    }
+
+    /// Reads the root records again; false when that failed.
+    pub(crate) async fn read_records(&mut self) -> bool {
+        match within("read the root records", self.system.status()).await {
+            Ok(records) => {
+                self.records = records;
+                true
+            }
+            Err(why) => {
+                tracing::warn!(host.name = %self.host, "{why}");
+                false
+            }
+        }
+    }
+
+    /// Starts the switch, unless the root helper has started it already.
+    pub(crate) async fn start_switch(&mut self, rollout: &RolloutId) {
+        self.look_soon();
+        let Some(progress) = self.progress(rollout).cloned() else { return };
+        let Phase::Activating(activating) = &progress.phase else { return };
+        if !self.read_records().await || self.record_of(rollout, &progress).is_some_and(|it| !it.may_relaunch()) {
+            return;
+        }
+        let Some(offer) = self.offers.get(rollout) else {
+            self.fetch(rollout);
+            return;
+        };
+        if self.running() != Some(&activating.prior) {
+            return;
+        }
+        let order = StartOrder {
+            rollout: rollout.clone(),
+            attempt: progress.attempt,
+            terms: progress.terms.clone(),
+            agent_timeout: offer.agent_timeout(),
+            end_after: offer.end_after(),
+            reboot: progress.terms.reboot,
+            signed_release: offer.text.clone(),
+        };
+        match within("start the switch", self.system.start(&order)).await {
+            Ok(()) => {}
+            Err(SystemError::Held(hold)) => {
+                self.record(rollout, &Event::PermitLapsed(format!("the root helper holds: {hold:?}")));
+            }
+            Err(SystemError::Refused(why)) => {
+                let (verdict, log, units) = (Verdict::Refused(why), String::new(), Vec::new());
+                self.record(rollout, &Event::ActivationFailed { verdict, log, units });
+            }
+            // Whether anything has begun is not known: the next look tells.
+            Err(why @ (SystemError::Failed { .. } | SystemError::Unknown(..))) => {
+                tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}");
+            }
+        }
+    }
+
+    /// Orders the trial boot. A host that can't be rebooted gives its permit back.
+    pub(crate) async fn trial_boot(&mut self, rollout: &RolloutId) {
+        self.look_soon();
+        let Some(progress) = self.progress(rollout) else { return };
+        let attempt = progress.attempt;
+        match within("reboot into the target", self.system.reboot(rollout, attempt)).await {
+            Ok(()) => {}
+            Err(why @ (SystemError::Held(_) | SystemError::Refused(_) | SystemError::Unknown(..))) => {
+                self.record(rollout, &Event::PermitLapsed(why.to_string()));
+            }
+            Err(why @ SystemError::Failed { .. }) => {
+                tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}; trying again");
+            }
+        }
+    }
+
+    /// Brings the prior back; the root helper does it, and the next looks follow it.
+    pub(crate) async fn bring_back(&mut self, rollout: &RolloutId, verdict: &Verdict) {
+        self.look_soon();
+        self.record(rollout, &Event::RollbackStarted(verdict.clone()));
+        self.ask_revert(rollout, verdict, false).await;
+    }
+
+    /// Asks the root helper to go back, or with `keep` to leave the target alone.
+    pub(crate) async fn ask_revert(&mut self, rollout: &RolloutId, verdict: &Verdict, keep: bool) {
+        let Some(progress) = self.progress(rollout) else { return };
+        let attempt = progress.attempt;
+        if let Err(why) = within("go back", self.system.revert(rollout, attempt, verdict, keep)).await {
+            // Also where nothing was ever launched: the next look tells whether the prior runs.
+            tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}");
+        }
+    }
+
+    /// Records the end of a rollback that no root record tells of: nothing was launched, or a boot undid it.
+    pub(crate) fn settle_rollback(&mut self, rollout: &RolloutId) {
+        let Some(progress) = self.progress(rollout) else { return };
+        let Phase::Failed(failed) = &progress.phase else { return };
+        let over = self.record_of(rollout, progress).is_none_or(|record| record.state == RootState::Reverted);
+        let back = failed.prior.is_none() || self.running() == failed.prior.as_ref();
+        if over && back && !progress.is_final() {
+            self.record(rollout, &Event::RollbackCompleted);
+        }
+    }
+}
