@@ -1,13 +1,16 @@
 //! `convoy`: parses, runs the verb, turns failures into text and an exit code.
 
 use clap::Parser;
-use convoy::ctl::{Cli, exit, run};
+use convoy::ctl::{Cli, Verb, exit, run};
 use convoy::runtime::log::{LogFormat, start};
 use convoy::runtime::signals::survive_size_limit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Verb::Process(process) = cli.verb {
+        return process.run();
+    }
     start(LogFormat::Text);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

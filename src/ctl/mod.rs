@@ -64,6 +64,9 @@ pub enum Verb {
     /// List the exit codes
     #[command(hide = true, long_about = exit::table())]
     ExitCodes,
+    /// A process of the demo; it is run by [`demo::part::Process::run`], before any runtime is made
+    #[command(flatten)]
+    Process(demo::part::Process),
 }
 
 /// Print the completions of a shell
@@ -97,5 +100,6 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
             session.print(&String::from_utf8_lossy(&script))
         }
         Verb::ExitCodes => session.print(&exit::table()),
+        Verb::Process(_) => anyhow::bail!("a process of the demo makes a runtime of its own"),
     }
 }
