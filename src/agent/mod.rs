@@ -23,7 +23,7 @@ use crate::agent::journal::file::JournalFile;
 use crate::agent::journal::{Journal, JournalError};
 use crate::client::Transport;
 use crate::model::id::HostName;
-use crate::probe::net::ProbeNet;
+use crate::probe::net::{ProbeNet, RealNet};
 use crate::runtime::clock::Clock;
 use crate::runtime::signals::Shutdown;
 use crate::system::System;
@@ -38,6 +38,12 @@ const STATE_RETRY: Duration = Duration::from_secs(5);
 pub type Connect = Arc<dyn Fn(&str) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
 /// Says in one line what the agent does now.
 pub type Say = Box<dyn FnMut(&str) + Send>;
+
+/// Gives the real world to probes.
+#[must_use]
+pub fn real_net() -> Arc<dyn ProbeNet> {
+    Arc::new(RealNet)
+}
 
 /// Everything an agent touches.
 pub struct Parts {
