@@ -290,6 +290,8 @@ pub fn hosts(attempts: &[AttemptView], now: Timestamp) -> String {
 
 #[cfg(test)]
 pub mod tests {
+    //! Tests, and a rollout to show for those of other verbs.
+
     use crate::ctl::rollout::{acted, done, list, render};
     use crate::model::time::Timestamp;
     use crate::wire::v1::operator::{ActResponse, AttemptView, RolloutView, WaveView};

@@ -102,11 +102,10 @@ impl Session {
 pub fn read_file(path: &Path, what: &str, most: usize) -> anyhow::Result<String> {
     let shown = path.display();
     let unreadable = |error: io::Error| {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound => "check the path",
-            io::ErrorKind::PermissionDenied => "check who may read it",
-            _ => "check that it is a readable text file",
-        };
+        let hints =
+            [(io::ErrorKind::NotFound, "check the path"), (io::ErrorKind::PermissionDenied, "check who may read it")];
+        let known = hints.iter().find(|(kind, _)| *kind == error.kind());
+        let hint = known.map_or("check that it is a readable text file", |(_, hint)| hint);
         Mistake::new(format!("can't read the {what} {shown}: {error}"), hint)
     };
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);

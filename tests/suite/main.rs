@@ -1,5 +1,7 @@
 //! Every test of Convoy that is not beside its code.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed, in its helper functions too")]
+
 mod process;
 mod architecture;
 mod states;
