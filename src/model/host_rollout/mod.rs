@@ -15,6 +15,8 @@
 //! `step` is total: a late, repeated or unknown event is `Ignored` with its reason. `docs/states.md` is
 //! generated from this machine.
 
+pub mod phase;
+pub mod event;
 pub mod step;
 pub mod terms;
 pub mod waiting;
@@ -22,12 +24,16 @@ pub mod running;
 pub mod ended;
 pub mod deadline;
 
+pub use crate::model::host_rollout::event::{Adoption, Event, Memory};
+pub use crate::model::host_rollout::phase::{
+    Activating, Cancelled, Converged, Deferred, Failed, Pending, Phase, Probe, Reverted, Rollback, Soaking, Staging,
+};
+
 use crate::model::effect::Effect;
-use crate::model::facts::{Closures, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
+use crate::model::facts::Closures;
 use crate::model::fleet::{OnFailure, RebootPolicy};
-use crate::model::id::{Attempt, Closure, JournalId, ProbeName};
+use crate::model::id::{Attempt, Closure};
 use crate::model::time::Stamp;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Where a host stands in a rollout; the word used in code, wire, store, log and docs.
@@ -114,268 +120,6 @@ pub struct Reboots {
     pub clean: u32,
     /// Without; the second is a verdict.
     pub unclean: u32,
-}
-
-/// How far an attempt came, with what is known at that point.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
-    /// See [`HostRolloutState::Pending`].
-    Pending(Pending),
-    /// See [`HostRolloutState::Activating`].
-    Activating(Activating),
-    /// See [`HostRolloutState::Deferred`].
-    Deferred(Deferred),
-    /// See [`HostRolloutState::Soaking`].
-    Soaking(Soaking),
-    /// See [`HostRolloutState::Converged`].
-    Converged(Converged),
-    /// See [`HostRolloutState::Failed`].
-    Failed(Failed),
-    /// See [`HostRolloutState::Reverted`].
-    Reverted(Reverted),
-    /// See [`HostRolloutState::Cancelled`].
-    Cancelled(Cancelled),
-}
-
-/// Not started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
-    /// Since when this attempt waits (again).
-    pub since: Stamp,
-    /// Whether the target is on the host.
-    pub staging: Staging,
-    /// When the permit was asked for; cleared when it lapses.
-    pub acked: Option<Stamp>,
-}
-
-/// Whether the target is on the host, verified and pinned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Staging {
-    /// Not yet.
-    Wanted,
-    /// It is.
-    Done,
-    /// The last try failed, with the reason and how many tries there were; tried again later.
-    Failed {
-        /// What went wrong.
-        reason: String,
-        /// How many tries failed.
-        tries: u32,
-        /// When the last one did.
-        at: Stamp,
-    },
-}
-
-/// The switch runs or its outcome is not known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activating {
-    /// The closure that ran at the start.
-    pub prior: Closure,
-    /// When the permit was asked for.
-    pub acked: Stamp,
-    /// When the intent was written.
-    pub started: Stamp,
-}
-
-/// Waits for a reboot into the target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deferred {
-    /// The closure that runs until then.
-    pub prior: Closure,
-    /// Why it can't go live.
-    pub why: String,
-    /// Since when it waits.
-    pub since: Stamp,
-    /// When the reboot permit was asked for; cleared when it lapses.
-    pub acked: Option<Stamp>,
-    /// When the trial boot was ordered.
-    pub trial: Option<Stamp>,
-}
-
-/// Runs the target, uncommitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Soaking {
-    /// The closure to go back to.
-    pub prior: Closure,
-    /// When the intent was written.
-    pub started: Stamp,
-    /// When the switch's good result was written, or the trial boot was up: the soak counts from here.
-    pub since: Stamp,
-    /// The probes that the target declares; `None` until it has.
-    pub probes: Option<BTreeMap<ProbeName, Probe>>,
-    /// The first failing `enforce` result that no later pass has cleared.
-    pub failing_since: Option<Stamp>,
-    /// When the boot default was written and read back.
-    pub committed: Option<Stamp>,
-}
-
-/// One declared probe and what it said last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
-    /// What it is for.
-    pub mode: ProbeMode,
-    /// Its last result; `None` holds the soak when the probe is enforced.
-    pub last: Option<ProbeOutcome>,
-}
-
-/// Committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Converged {
-    /// When.
-    pub at: Stamp,
-    /// Whether this attempt switched the host (`false`: it ran the target already).
-    pub activated: bool,
-    /// When a probe failed after the commit, and which; a fact, not a state.
-    pub failing: Option<(Stamp, ProbeName)>,
-}
-
-/// Failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failed {
-    /// Why.
-    pub verdict: Verdict,
-    /// When.
-    pub at: Stamp,
-    /// The closure to go back to; `None` where nothing was started.
-    pub prior: Option<Closure>,
-    /// What is done about it.
-    pub rollback: Rollback,
-}
-
-/// What is done about a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rollback {
-    /// Ordered, not begun.
-    Due,
-    /// Begun.
-    Started(Stamp),
-    /// Can't be done: final, alerted.
-    Impossible(String),
-    /// Left as it is by policy `keep`: final, alerted.
-    Kept,
-    /// Somebody else is at work: final, nothing is touched.
-    Overtaken,
-}
-
-/// The prior closure runs again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reverted {
-    /// Why.
-    pub verdict: Verdict,
-    /// When it was verified.
-    pub at: Stamp,
-}
-
-/// Left before it started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cancelled {
-    /// By whom or what.
-    pub why: String,
-    /// When.
-    pub at: Stamp,
-}
-
-/// What happened to an attempt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The target is on the host, verified and pinned.
-    Staged,
-    /// It is not; tried again later.
-    StageFailed(String),
-    /// The agent took the invitation and asks for the permit.
-    DispatchAcked,
-    /// The permit was not used in time, or was refused.
-    PermitLapsed(String),
-    /// The intent is on disk; the switch is about to start.
-    ActivationStarted {
-        /// The closure that runs now.
-        prior: Closure,
-    },
-    /// The switch ended and its units are judged good.
-    ActivationCompleted {
-        /// When the result was written, from the root record.
-        at: Stamp,
-        /// Units that failed before and still do, warnings of the switch.
-        notes: Vec<String>,
-    },
-    /// It can't be done live.
-    ActivationDeferred(String),
-    /// The switch failed, or its units did.
-    ActivationFailed {
-        /// Why.
-        verdict: Verdict,
-        /// The end of the switch's log, at most 8 KiB.
-        log: String,
-        /// Each newly failed unit with the end of its log.
-        units: Vec<UnitFailure>,
-    },
-    /// The reboot into the target was ordered.
-    TrialBootStarted,
-    /// The running target's probes, as it declares them.
-    ProbeTopologyDeclared(BTreeMap<ProbeName, ProbeMode>),
-    /// A probe's result changed.
-    ProbeResult {
-        /// Which.
-        probe: ProbeName,
-        /// What it says now.
-        outcome: ProbeOutcome,
-    },
-    /// A verdict reached while soaking (probes, dead-man, control plane lost, crash loop, isolation, orders).
-    SustainedFailure(Verdict),
-    /// The host booted.
-    Rebooted {
-        /// What it runs now.
-        into: Closure,
-        /// Whether a shutdown mark was written.
-        clean: bool,
-    },
-    /// Neither target nor prior runs, or somebody else moved the default.
-    Overtaken(Closure),
-    /// Going back to the prior closure has begun, by the agent or by the dead-man.
-    RollbackStarted(Verdict),
-    /// The prior closure runs again and was verified.
-    RollbackCompleted,
-    /// It could not be brought back.
-    RollbackFailed(String),
-    /// The boot default is the target, read back.
-    Committed,
-    /// The attempt is done.
-    Converged,
-    /// The attempt ends before it started.
-    Cancelled(String),
-    /// The state was taken over from another memory.
-    Adopted(Box<Adoption>),
-    /// Events are missing, and this says which; `to` is `None` when nobody can know.
-    HistoryLost {
-        /// The journal that lost them.
-        journal: JournalId,
-        /// The first missing one.
-        from: u64,
-        /// The last missing one.
-        to: Option<u64>,
-    },
-    /// An activation by whomever, seen by the hook or by looking.
-    ClosureObserved(Closures),
-}
-
-/// A state taken over, and from which memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adoption {
-    /// The memory.
-    pub source: Memory,
-    /// Its state of the attempt.
-    pub state: HostRollout,
-}
-
-/// A memory of attempts other than the journal that takes over from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Memory {
-    /// The control plane's snapshot.
-    Snapshot,
-    /// The root helper's record.
-    RootRecord,
-    /// The base of a journal.
-    JournalBase,
 }
 
 /// What `step` says.

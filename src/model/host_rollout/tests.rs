@@ -1,10 +1,12 @@
 use super::*;
+use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
 use crate::model::host_rollout::deadline::{Due, deadline};
 use crate::model::host_rollout::running::Health;
 use crate::model::host_rollout::step::{PERMIT_LIFE, step};
-use crate::model::id::BootId;
+use crate::model::id::{BootId, JournalId, ProbeName};
 use crate::model::time::Timestamp;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const SOAK: Duration = Duration::from_secs(600);
 const FAILURE: Duration = Duration::from_secs(60);

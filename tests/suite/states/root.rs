@@ -211,7 +211,7 @@ pub(crate) fn machine() -> Machine {
     };
     Machine {
         title: "The root record of an attempt",
-        source: include_str!("../../../src/model/root_record.rs"),
+        source: include_str!("../../../src/model/root_record/mod.rs"),
         note: "What the root helper knows and does by itself. The boots in the tables are later ones than the record's.",
         rows: states().into_iter().map(row).collect(),
     }
