@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed, in its helper functions too")]
 
 mod process;
+mod demo;
 mod architecture;
 mod states;
 mod store_samples;
