@@ -17,6 +17,7 @@ use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -29,6 +30,8 @@ const DEATH_LIMIT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(15);
 /// How long an agent stays dead before its machine starts it again.
 const RESTART_DELAY_MS: u64 = 200;
+/// Agents report as often as the control plane of the demo asks for, which is far more often than in a real fleet.
+const HEARTBEAT_FLOOR_MS: u64 = 100;
 /// How often a dead-man looks.
 const DEAD_MAN_MS: u64 = 200;
 
@@ -55,6 +58,7 @@ impl Machines {
                 of_kind.insert(host.clone(), made.path);
             }
             let machine = machine(place, program, host);
+            write_agent_settings(place, host)?;
             let initial = closures.initial.get(host).context("no initial closure")?.clone();
             DiskHost::create(&place.host(host), Setup { name: host.clone(), machine, closure: initial })?;
         }
@@ -122,22 +126,27 @@ impl Closures {
     }
 }
 
+fn write_agent_settings(place: &Place, host: &HostName) -> anyhow::Result<()> {
+    let settings = serde_json::json!({
+        "host": host.as_str(),
+        "stateDir": place.agent_state(host),
+        "simulate": place.host(host),
+        "heartbeatFloorMs": HEARTBEAT_FLOOR_MS,
+    });
+    let path = place.agent_settings(host);
+    fs::write(&path, settings.to_string()).with_context(|| format!("can't write {}", path.display()))
+}
+
 fn machine(place: &Place, program: &Path, host: &HostName) -> Machine {
-    let shown = |path: PathBuf| path.to_string_lossy().into_owned();
-    let agent = [
-        shown(program.to_owned()),
-        "part".to_owned(),
-        "agent".to_owned(),
-        "run".to_owned(),
-        "--simulated".to_owned(),
-        shown(place.host(host)),
-        "--state-dir".to_owned(),
-        shown(place.agent_state(host)),
-    ];
+    let shown = |path: &Path| path.to_string_lossy().into_owned();
+    let words = ["part", "agent", "run", "--config"].map(str::to_owned);
+    let mut agent = vec![shown(program)];
+    agent.extend(words);
+    agent.push(shown(&place.agent_settings(host)));
     Machine {
         store: place.store(),
         program: program.to_owned(),
-        agent: agent.to_vec(),
+        agent,
         restart_delay_ms: RESTART_DELAY_MS,
         dead_man_ms: DEAD_MAN_MS,
         ..Machine::default()

@@ -2,7 +2,6 @@
 //! since building and installing `convoy` alone must be enough for the demo. Each calls the library function that
 //! the program of its own name calls.
 
-use crate::system::sim::cli;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::getppid;
@@ -17,7 +16,7 @@ pub enum Process {
     Part(Part),
     /// What `convoy-agent simulate` does
     #[command(hide = true)]
-    Simulate(Simulation),
+    Simulate(Arguments),
 }
 
 /// Which program, and its arguments.
@@ -42,12 +41,12 @@ pub enum Program {
     Agent,
 }
 
-/// What is done to a simulated machine.
+/// Arguments to be given on.
 #[derive(Debug, clap::Args)]
-pub struct Simulation {
-    /// What
-    #[command(subcommand)]
-    pub verb: cli::Simulate,
+pub struct Arguments {
+    /// The arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<OsString>,
 }
 
 impl Process {
@@ -56,7 +55,10 @@ impl Process {
     pub fn run(self) -> ExitCode {
         match self {
             Self::Part(part) => part.run(),
-            Self::Simulate(simulation) => simulate(simulation),
+            Self::Simulate(arguments) => {
+                let argv = ["convoy-agent", "simulate"].into_iter().map(OsString::from).chain(arguments.rest);
+                crate::agent::program::run(argv)
+            }
         }
     }
 }
@@ -70,7 +72,7 @@ impl Part {
         let argv = |name: &str| std::iter::once(OsString::from(name)).chain(self.rest).collect::<Vec<_>>();
         match self.program {
             Program::ControlPlane => missing(&argv("convoy-cp")),
-            Program::Agent => missing(&argv("convoy-agent")),
+            Program::Agent => crate::agent::program::run(argv("convoy-agent")),
         }
     }
 }
@@ -78,21 +80,6 @@ impl Part {
 /// Has the kernel kill this process when its parent ends; `false` when that has ended already.
 fn ends_with(parent: i32) -> bool {
     prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && getppid().as_raw() == parent
-}
-
-fn simulate(simulation: Simulation) -> ExitCode {
-    crate::runtime::log::start(crate::runtime::log::LogFormat::Auto);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = runtime
-        .map_err(|error| format!("can't start: {error}"))
-        .and_then(|runtime| runtime.block_on(cli::run(simulation.verb)).map_err(|error| error.to_string()));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
 }
 
 fn missing(argv: &[OsString]) -> ExitCode {

@@ -64,6 +64,12 @@ impl Place {
         self.root.join("agents").join(host.as_str())
     }
 
+    /// The settings of a host's agent.
+    #[must_use]
+    pub fn agent_settings(&self, host: &HostName) -> PathBuf {
+        self.root.join("agents").join(format!("{host}.json"))
+    }
+
     /// Where a state directory goes that is taken away: for the agent it is deleted, for the count it is evidence.
     #[must_use]
     pub fn lost_state(&self, host: &HostName) -> PathBuf {
