@@ -4,8 +4,8 @@ use crate::client::http::{HttpTransport, Incoming};
 use crate::client::{ClientError, DEFAULT_LIMIT, Request, Transport, encode, send_json};
 use crate::model::id::{HostName, RolloutId};
 use crate::wire::v1::operator::{
-    ActRequest, ActResponse, AttemptView, EventView, EventsQuery, FleetView, HostView, Page, PageQuery, Published,
-    RolloutView, WhyView,
+    ActRequest, ActResponse, AttemptView, EventView, EventsQuery, FleetView, HostView, MAX_PAGE, Page, PageQuery,
+    Published, RolloutView, WhyView,
 };
 use crate::wire::v1::release::{MAX_RELEASE, SignedRelease};
 use serde::de::DeserializeOwned;
@@ -247,7 +247,7 @@ async fn all_pages<T: DeserializeOwned>(over: &dyn Transport, path: &str, open: 
     let mut rows = Vec::new();
     let mut after = None;
     loop {
-        let query = PageQuery { after, limit: None, open };
+        let query = PageQuery { after, limit: Some(MAX_PAGE), open };
         let page: Page<T> = send_json(over, Request::get(page_path(path, &query))).await?;
         let stuck = page.items.is_empty();
         rows.extend(page.items);
@@ -272,6 +272,7 @@ fn events_path(query: &EventsQuery) -> String {
         ("limit", query.limit.map(|limit| limit.to_string())),
         ("host", query.host.clone()),
         ("rollout", query.rollout.clone()),
+        ("refused", query.refused.then(|| "true".to_owned())),
     ];
     for (name, value) in parts {
         if let Some(value) = value {
@@ -331,8 +332,8 @@ mod tests {
         let pages = Pages::default();
         let rows = attempts(&pages, &"stable@1".parse().unwrap(), true).await.unwrap();
         assert_eq!(rows.len(), 2);
-        let first = "/v1/rollouts/stable@1/hosts?open=true";
-        assert_eq!(*pages.0.lock().unwrap(), [first, "/v1/rollouts/stable@1/hosts?after=web1&open=true"]);
+        let first = "/v1/rollouts/stable@1/hosts?limit=1000&open=true";
+        assert_eq!(*pages.0.lock().unwrap(), [first, "/v1/rollouts/stable@1/hosts?after=web1&limit=1000&open=true"]);
     }
 
     #[tokio::test]
@@ -343,7 +344,7 @@ mod tests {
     #[test]
     fn values_can_not_add_to_a_query() {
         assert_eq!(encode("a&b=c d/é"), "a%26b%3Dc%20d%2F%C3%A9");
-        let query = EventsQuery { after: 7, limit: Some(2), host: Some("web1".into()), rollout: None };
+        let query = EventsQuery { after: 7, limit: Some(2), host: Some("web1".into()), ..EventsQuery::default() };
         assert_eq!(events_path(&query), "/v1/events?after=7&limit=2&host=web1");
     }
 

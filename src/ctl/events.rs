@@ -9,7 +9,7 @@ use crate::ctl::session::Session;
 use crate::model::id::{HostName, RolloutId};
 use crate::model::retry::Backoff;
 use crate::runtime::signals::Shutdown;
-use crate::wire::v1::operator::{EventView, EventsQuery};
+use crate::wire::v1::operator::{EventView, EventsQuery, MAX_PAGE};
 use anyhow::Context;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ pub struct Args {
     /// Only of this rollout
     #[arg(long)]
     pub rollout: Option<RolloutId>,
+    /// Only events that could not be applied
+    #[arg(long)]
+    pub refused: bool,
     /// Only events after this place in the history (the first column); 0 is from the beginning
     #[arg(long, value_name = "PLACE", default_value_t = 0)]
     pub after: u64,
@@ -51,6 +54,7 @@ pub async fn run(session: &Session, args: Args) -> anyhow::Result<Exit> {
         limit: None,
         host: args.host.map(|host| host.to_string()),
         rollout: args.rollout.map(|rollout| rollout.to_string()),
+        refused: args.refused,
     };
     if args.follow {
         let shutdown = Shutdown::on_signals().context("can't wait for Ctrl-C")?;
@@ -61,7 +65,7 @@ pub async fn run(session: &Session, args: Args) -> anyhow::Result<Exit> {
     }
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 {
-        query.limit = usize::try_from(left).ok().filter(|left| *left < crate::wire::v1::operator::MAX_PAGE);
+        query.limit = Some(usize::try_from(left).unwrap_or(MAX_PAGE).min(MAX_PAGE));
         let page = operator::events(&transport, &query).await?;
         let Some(last) = page.items.last().map(|event| event.place) else { break };
         for event in &page.items {

@@ -39,6 +39,9 @@ pub struct EventsQuery {
     /// Only of this rollout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<String>,
+    /// Only those that could not be applied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// `GET /v1/fleet`: counts, never a list.
