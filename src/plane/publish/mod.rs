@@ -1,0 +1,208 @@
+//! Publishing: a verified release becomes a rollout with a record for each of its hosts. The rollout is visible only
+//! once all of them are there; an interrupted one is finished at the next start.
+
+pub mod floor;
+pub mod records;
+
+use crate::model::fleet::Release;
+use crate::model::id::{HostName, RolloutId};
+use crate::model::rollout::{Rollout, RolloutEvent, RolloutState};
+use crate::plane::Plane;
+use crate::plane::advance::{ITSELF, is_open, is_preparing};
+use crate::plane::desk::Desk;
+use crate::plane::error::{Done, PlaneError};
+use crate::store::rows::{ReleaseRow, RolloutRow};
+use crate::trust::{self, Verified};
+use crate::wire::stored::{RolloutBody, write_rollout};
+use crate::wire::v1::operator::Published;
+use crate::wire::v1::release::SignedRelease;
+use std::sync::Arc;
+
+/// How many rollouts are looked at for ones that are older or unfinished.
+const RECENT: usize = 64;
+/// A manifest above this size is verified away from the threads that answer requests, in bytes.
+const LARGE: usize = 1024 * 1024;
+
+/// What publishing found.
+enum Found {
+    /// The very release was there.
+    Known,
+    /// It is new, and its row is written.
+    New,
+}
+
+impl Plane {
+    /// Verifies a release and opens its rollout. The very same release again changes nothing, or renews its lease.
+    ///
+    /// # Errors
+    /// [`PlaneError::Trust`] and [`PlaneError::Refused`] with what is wrong with it, else the store's.
+    pub async fn publish(self: &Arc<Self>, signed: SignedRelease) -> Done<Published> {
+        let _one_at_a_time = self.publishing.lock().await;
+        let (signed, verified) = self.verify(signed).await?;
+        let id = verified.release.id.clone();
+        let text = serde_json::to_string(&signed).map_err(|why| PlaneError::bad("unreadable", why.to_string()))?;
+        drop(signed);
+        let found = self.transact(move |desk| desk.take_release(&verified, text)).await?;
+        self.finish(&id).await?;
+        self.settle().await?;
+        let new = matches!(found, Found::New);
+        let (rollout, notes) = {
+            let id = id.clone();
+            self.look(move |desk| Ok((desk.rollout_view(&id)?, desk.publish_notes(&id)?))).await?
+        };
+        Ok(Published { rollout, new, notes })
+    }
+
+    async fn verify(self: &Arc<Self>, signed: SignedRelease) -> Done<(SignedRelease, Verified)> {
+        if signed.manifest.len() < LARGE {
+            let verified = trust::verify(&signed, &self.trust)?;
+            return Ok((signed, verified));
+        }
+        let plane = self.clone();
+        let work = move || trust::verify(&signed, &plane.trust).map(|verified| (signed, verified));
+        let done = tokio::task::spawn_blocking(work).await.map_err(|_| PlaneError::Ending)?;
+        Ok(done?)
+    }
+
+    /// Goes on with what a stop interrupted.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn finish_publishing(self: &Arc<Self>) -> Done<()> {
+        let unfinished = self.look(|desk| {
+            let mut ids = Vec::new();
+            for row in desk.tx.rollouts(false, RECENT)? {
+                if desk.rollout(&row.id)?.is_some_and(|(row, body)| is_preparing(&row, &body.rollout)) {
+                    ids.push(row.id);
+                }
+            }
+            Ok(ids)
+        });
+        for id in unfinished.await? {
+            tracing::info!(rollout.id = %id, "going on with the publishing of {id}, which a stop interrupted");
+            self.finish(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the records that are missing, then opens the rollout.
+    async fn finish(self: &Arc<Self>, id: &RolloutId) -> Done<()> {
+        let mut after: Option<HostName> = None;
+        loop {
+            let (id, from) = (id.clone(), after.take());
+            after = self.transact(move |desk| desk.make_records(&id, from.as_ref())).await?;
+            if after.is_none() {
+                break;
+            }
+        }
+        let id = id.clone();
+        self.transact(move |desk| desk.open_rollout(&id)).await
+    }
+}
+
+impl Desk<'_> {
+    fn take_release(&mut self, verified: &Verified, body: String) -> Done<Found> {
+        let Verified { release, lease } = verified;
+        if let Some(known) = self.tx.release(&release.id)? {
+            self.renew(&known, verified, body)?;
+            return Ok(Found::Known);
+        }
+        let floor = self.floor()?;
+        trust::check_lease(verified, &floor, self.now)?;
+        self.put_floor(&floor.raised(verified))?;
+        self.tx.put_release(&ReleaseRow {
+            id: release.id.clone(),
+            digest: release.digest.clone(),
+            sequence: lease.sequence,
+            published: self.now,
+            body,
+        })?;
+        let rollout = RolloutBody { rollout: Rollout::open(release), restored: false, notes: Vec::new() };
+        let (id, body) = (release.id.clone(), write_rollout(&rollout));
+        self.tx.put_rollout(&RolloutRow { id, open: false, opened: self.now, updated: self.now, body })?;
+        Ok(Found::New)
+    }
+
+    /// Opens a rollout whose records are all there, in place of the channel's older one.
+    fn open_rollout(&mut self, id: &RolloutId) -> Done<()> {
+        let Some((row, body)) = self.rollout(id)? else { return Ok(()) };
+        let Some(loaded) = self.release(id)? else { return Ok(()) };
+        if !is_preparing(&row, &body.rollout) {
+            return Ok(());
+        }
+        tracing::info!(rollout.id = %id, "rollout {id} opened for {} hosts", loaded.release.hosts.len());
+        self.supersede_older(id)?;
+        self.lift_again(&loaded.release)?;
+        self.tx.put_rollout(&RolloutRow { open: true, updated: self.now, ..row })?;
+        let replayed = self.apply_refused(id)?;
+        if replayed > 0 {
+            tracing::info!(rollout.id = %id, "{replayed} events that had come before the release were applied");
+        }
+        self.pause_if_restored(id)?;
+        self.counted.insert(id.clone());
+        Ok(())
+    }
+
+    fn supersede_older(&mut self, id: &RolloutId) -> Done<()> {
+        let mut newest_seen = false;
+        for row in self.tx.rollouts(false, RECENT)? {
+            if row.id.channel != id.channel || row.id == *id {
+                continue;
+            }
+            let (row, body) = self.known_rollout(&row.id)?;
+            let concerned = is_open(&body.rollout.state) || !newest_seen;
+            newest_seen = true;
+            if concerned && !is_preparing(&row, &body.rollout) {
+                let superseded = RolloutEvent::Superseded(id.clone());
+                // One that ended before stays as it ended.
+                let _ended = self.move_rollout((row, body), &superseded, ITSELF)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lift_again(&mut self, release: &Release) -> Done<()> {
+        if !release.again {
+            return Ok(());
+        }
+        for row in self.tx.quarantines(&release.id.channel)? {
+            if release.hosts.values().any(|target| target.closure == row.closure) {
+                self.tx.lift_quarantine(&row.channel, &row.closure)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what the publisher should know.
+    fn publish_notes(&self, id: &RolloutId) -> Done<Vec<String>> {
+        let Some(loaded) = self.release(id)? else { return Ok(Vec::new()) };
+        let (_, body) = self.known_rollout(id)?;
+        let mut notes = Vec::new();
+        for (wave, tally) in loaded.release.waves.iter().zip(self.tallies(&body.rollout)?) {
+            if tally.changed == 0 {
+                notes.push(format!("wave {} has no host that changes: it is not waited for", wave.name));
+            }
+        }
+        let unknown: Vec<_> = {
+            let seen = self.plane.live.lock();
+            let heard = |host: &HostName| seen.get(host).is_some_and(|seen| seen.heard.is_some());
+            loaded.release.hosts.keys().filter(|host| !heard(host)).cloned().collect()
+        };
+        if !unknown.is_empty() {
+            let few: Vec<_> = unknown.iter().take(5).map(ToString::to_string).collect();
+            let more = if unknown.len() > few.len() { ", …" } else { "" };
+            let (count, names) = (unknown.len(), few.join(", "));
+            notes.push(format!("{count} hosts were never heard from ({names}{more}): they count as changed"));
+        }
+        match &body.rollout.state {
+            RolloutState::Paused { by, .. } => notes.push(format!("it starts paused by {by}: resume it to begin")),
+            RolloutState::Opened
+            | RolloutState::Advancing { .. }
+            | RolloutState::Completed
+            | RolloutState::Halted { .. }
+            | RolloutState::Superseded { .. }
+            | RolloutState::Cancelled { .. } => {}
+        }
+        Ok(notes)
+    }
+}

@@ -1,0 +1,84 @@
+//! Listening: the router on a socket, the work that no request starts, and an end that lets requests finish.
+
+use crate::plane::Plane;
+use crate::plane::config::{ConfigError, check_loopback};
+use crate::plane::error::{Done, PlaneError};
+use crate::plane::http::app;
+use crate::runtime::signals::Shutdown;
+use axum::serve::ListenerExt;
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+/// Listening failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address may not be listened on.
+    #[error(transparent)]
+    Address(#[from] ConfigError),
+    /// The socket failed.
+    #[error("can't serve: {0}")]
+    Socket(#[from] io::Error),
+}
+
+/// Serves until the end is asked for. Then long polls are answered at once, other requests may finish within the
+/// drain limit, and the last contacts are written.
+///
+/// # Errors
+/// [`ServeError::Address`] for an address that is not loopback, [`ServeError::Socket`].
+pub async fn serve(listener: TcpListener, plane: Arc<Plane>, shutdown: Shutdown) -> Result<(), ServeError> {
+    check_loopback(&listener.local_addr()?)?;
+    let work = {
+        let (plane, shutdown) = (plane.clone(), shutdown.clone());
+        tokio::spawn(async move { plane.run(shutdown).await })
+    };
+    let no_delay = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "answers on one connection may be delayed");
+        }
+    });
+    let drain = {
+        let (plane, shutdown) = (plane.clone(), shutdown.clone());
+        async move {
+            shutdown.asked().await;
+            plane.drain();
+        }
+    };
+    let limit = plane.config().drain;
+    let server = axum::serve(no_delay, app(plane)).with_graceful_shutdown(drain);
+    let mut server = std::pin::pin!(server.into_future());
+    tokio::select! {
+        ended = &mut server => ended?,
+        () = shutdown.asked() => match timeout(limit, server).await {
+            Ok(ended) => ended?,
+            Err(_) => tracing::warn!("some requests did not finish within {} s; they are cut off", limit.as_secs()),
+        },
+    }
+    if work.await.is_err() {
+        tracing::error!("the work beside requests ended early");
+    }
+    Ok(())
+}
+
+impl Plane {
+    /// Says that the store takes writes and that the grace after the start is over.
+    ///
+    /// # Errors
+    /// The store's; [`PlaneError::NotReady`] within the grace.
+    pub async fn ready(self: &Arc<Self>) -> Done<String> {
+        let mark = self.transact(|desk| Ok(desk.tx.mark()?)).await?;
+        let facts = self.facts();
+        let left = facts.grace.saturating_sub(facts.up_for);
+        if !left.is_zero() {
+            let said = format!("started just now: no permit is given for {} s more", left.as_secs() + 1);
+            return Err(PlaneError::NotReady(said));
+        }
+        Ok(format!("ready: store {}, {}\n", mark.store_id, self.status_line()))
+    }
+
+    /// Answers every long poll and ends every feed: the process is about to end.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+}
