@@ -19,6 +19,7 @@ pub mod silence;
 pub mod wake;
 pub mod ledger;
 pub mod desk;
+pub mod history;
 pub mod advance;
 pub mod chores;
 pub mod permit;

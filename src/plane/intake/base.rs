@@ -3,8 +3,9 @@
 
 use crate::model::host_rollout::{Adoption, Event, HostRollout, Memory};
 use crate::model::id::HostName;
-use crate::plane::desk::{Desk, Note, event};
+use crate::plane::desk::Desk;
 use crate::plane::error::Done;
+use crate::plane::history::{Note, event};
 use crate::plane::intake::journal::Journal;
 use crate::plane::intake::take::UNKNOWN_ROLLOUT;
 use crate::wire::v1::agent::{BaseBody, BaseRollout};

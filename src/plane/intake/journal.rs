@@ -3,8 +3,9 @@
 
 use crate::model::host_rollout::Event;
 use crate::model::id::{BootId, HostName, JournalId};
-use crate::plane::desk::{Desk, Note, event, happening};
+use crate::plane::desk::Desk;
 use crate::plane::error::Done;
+use crate::plane::history::{Note, event, happening};
 use crate::store::rows::JournalRow;
 use crate::wire::stored::HostBody;
 use serde_json::json;

@@ -2,9 +2,10 @@
 
 use crate::model::id::HostName;
 use crate::plane::Plane;
-use crate::plane::desk::{Desk, Note, happening};
+use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::heartbeat::facts::DRIFT;
+use crate::plane::history::{Note, happening};
 use crate::plane::operate::Act;
 use crate::plane::silence::Judged;
 use crate::wire::stored::HostBody;
