@@ -66,7 +66,7 @@ impl Driver {
             }
             Ok(Err(why)) => {
                 tracing::warn!(host.name = %self.host, "recovering without the control plane: {why}");
-                self.link.beat.failed(self.rng.as_mut());
+                self.unheard(|link| &mut link.beat);
             }
             Err(_) => tracing::warn!(host.name = %self.host, "recovering without the control plane: no answer"),
         }

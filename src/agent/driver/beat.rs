@@ -82,7 +82,8 @@ impl Driver {
             Ok(answer) => self.beat_answered(answer),
             Err(why) => {
                 tracing::debug!(host.name = %self.host, "heartbeat: {why}");
-                self.link.beat.failed(self.rng.as_mut());
+                self.unheard(|link| &mut link.beat);
+                self.convict();
             }
         }
     }

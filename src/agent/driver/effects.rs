@@ -36,6 +36,7 @@ impl Driver {
                 // The target may have been switched to a moment ago: its settings, not those of the prior.
                 self.reload().await;
                 self.look_soon();
+                self.stay_in_touch();
                 self.watch(rollout, Why::Soak);
             }
             Effect::StopProbes => {

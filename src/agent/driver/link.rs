@@ -38,9 +38,9 @@ impl Turn {
         *self = Self { at, failures: 0 };
     }
 
-    /// Comes again after a pause that grows with the failures.
-    pub(crate) fn failed(&mut self, rng: &mut dyn RngCore) {
-        self.at = Instant::now() + AGAIN.wait(self.failures, rng.next_u32());
+    /// Comes again after a pause that grows with the failures, up to `longest`.
+    fn failed(&mut self, longest: Duration, rng: &mut dyn RngCore) {
+        self.at = Instant::now() + AGAIN.wait(self.failures, rng.next_u32()).min(longest);
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -54,8 +54,6 @@ impl Turn {
 
 /// See the module.
 pub struct Link {
-    /// Counts the links; work over an earlier one is stale.
-    pub(crate) number: u64,
     pub(crate) transport: Arc<dyn Transport>,
     /// The tag of the orders that are known.
     pub(crate) tag: Option<String>,
@@ -70,6 +68,10 @@ pub struct Link {
     pub(crate) reporting: Vec<HostHold>,
     /// The holds that the control plane was told of last; `None` before it took a heartbeat.
     pub(crate) reported: Option<Vec<HostHold>>,
+    /// The attempt whose prior reaches a control plane, while this agent's own next try is under way.
+    pub(crate) suspect: Option<RolloutId>,
+    /// How often in a row the prior's settings worked and these did not.
+    pub(crate) convictions: u32,
     /// When the prior closure's settings may be tried again.
     pub(crate) prior_asked: BTreeMap<RolloutId, Instant>,
 }
@@ -79,7 +81,6 @@ impl Link {
         let turn = Turn::now();
         let transport = Arc::new(Nowhere("the agent has just started".to_owned()));
         Self {
-            number: 0,
             transport,
             tag: None,
             poll: turn,
@@ -89,6 +90,8 @@ impl Link {
             heard: None,
             reporting: Vec::new(),
             reported: None,
+            suspect: None,
+            convictions: 0,
             prior_asked: BTreeMap::new(),
         }
     }
@@ -149,18 +152,32 @@ impl Driver {
         });
         let transport = Arc::new(Through { system: Arc::clone(&self.system), inner });
         let heard = self.link.heard.take();
-        self.link = Link { number: self.link.number + 1, transport, heard, ..Link::new() };
+        self.link = Link { transport, heard, ..Link::new() };
+    }
+
+    /// Notes that an exchange failed.
+    pub(crate) fn unheard(&mut self, which: fn(&mut Link) -> &mut Turn) {
+        let longest = self.patience();
+        which(&mut self.link).failed(longest, self.rng.as_mut());
     }
 
     /// Notes that the control plane answered: whatever waits after a failure comes at once.
     pub(crate) fn heard(&mut self) {
         let now = Instant::now();
         self.link.heard = Some(self.now());
+        (self.link.suspect, self.link.convictions) = (None, 0);
         for turn in [&mut self.link.poll, &mut self.link.beat, &mut self.link.send] {
             if turn.failures > 0 {
                 turn.again(now);
             }
         }
+    }
+
+    /// Speaks at once, and polls anew with a shorter wait: from now on silence has to be noticed soon.
+    pub(crate) fn stay_in_touch(&mut self) {
+        self.abort(&Work::Poll);
+        self.link.poll.soon();
+        self.link.beat.soon();
     }
 
     /// Starts every exchange that is due.

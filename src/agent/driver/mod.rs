@@ -21,7 +21,7 @@ pub mod due;
 
 use crate::agent::driver::link::Link;
 use crate::agent::driver::soak::Watch;
-use crate::agent::driver::work::{Done, Work};
+use crate::agent::driver::work::{Done, Running, Work};
 use crate::agent::journal::Journal;
 use crate::agent::journal::content::Content;
 use crate::agent::offer::Offer;
@@ -94,7 +94,9 @@ pub struct Driver {
     pub(crate) look_at: Option<Instant>,
     pub(crate) effects: VecDeque<(RolloutId, Effect)>,
     pub(crate) work: JoinSet<Done>,
-    pub(crate) busy: BTreeMap<Work, tokio::task::AbortHandle>,
+    pub(crate) busy: BTreeMap<Work, Running>,
+    /// Counts the pieces of work.
+    pub(crate) begun: u64,
     pub(crate) reports: mpsc::Receiver<Report>,
     pub(crate) report_to: mpsc::Sender<Report>,
 }
@@ -134,6 +136,7 @@ impl Driver {
             effects: VecDeque::new(),
             work: JoinSet::new(),
             busy: BTreeMap::new(),
+            begun: 0,
             reports,
             report_to,
         };

@@ -44,7 +44,7 @@ impl Driver {
             }
             Err(why) => {
                 tracing::debug!(host.name = %self.host, "asking for orders: {why}");
-                self.link.poll.failed(self.rng.as_mut());
+                self.unheard(|link| &mut link.poll);
             }
         }
     }

@@ -49,7 +49,7 @@ impl Driver {
             Ok(answer) => answer,
             Err(why) => {
                 tracing::debug!(host.name = %self.host, "sending events: {why}");
-                self.link.send.failed(self.rng.as_mut());
+                self.unheard(|link| &mut link.send);
                 return;
             }
         };
@@ -66,11 +66,11 @@ impl Driver {
         let held = answer.send_from.map_or(answer.last_seq, |from| from.saturating_sub(1));
         if answer.send_from.is_some() && before == answer.send_from {
             // Asked for the same again: it can't be given, or is refused over and over.
-            self.link.send.failed(self.rng.as_mut());
+            self.unheard(|link| &mut link.send);
         }
         if let Err(why) = self.journal.acked(held, &answer.store) {
             self.write_failed(&why);
-            self.link.send.failed(self.rng.as_mut());
+            self.unheard(|link| &mut link.send);
         }
         self.link.send_from = answer.send_from;
         self.take_permits(answer.permits);
@@ -93,8 +93,8 @@ impl Driver {
         tracing::error!(host.name = %self.host, "the journal is fenced: {why}; going on in a new one");
         if let Err(why) = self.journal.renew(self.rng.as_mut()) {
             self.write_failed(&why);
-            self.link.send.failed(self.rng.as_mut());
-            self.link.beat.failed(self.rng.as_mut());
+            self.unheard(|link| &mut link.send);
+            self.unheard(|link| &mut link.beat);
             return;
         }
         self.link.send_from = None;

@@ -19,6 +19,9 @@ use tokio::time::Instant;
 
 /// How long fresh probes get to speak before a failure clock that ran out earlier counts without them.
 const FRESH_RESULTS: Duration = Duration::from_secs(10);
+/// So often in a row the prior's settings have to work where the target's do not: a control plane that restarts may
+/// answer the one and miss the other.
+const CONVICTIONS: u32 = 2;
 /// How long to wait before a commit that was not taken is asked for again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// How long to wait before a release that is being fetched is looked for again.
@@ -169,7 +172,13 @@ impl Driver {
         if isolated(progress, &lost, &now) {
             return self.record(rollout, &Event::SustainedFailure(Verdict::Isolated));
         }
-        if now.reached(&lost.plus(progress.terms.failure_after)) && !self.asked_prior(rollout) {
+        if !now.reached(&lost.plus(progress.terms.failure_after)) {
+            return false;
+        }
+        // Silence that nobody broke proves nothing: only a try that failed does.
+        if self.link.beat.failures == 0 {
+            self.link.beat.soon();
+        } else if !self.asked_prior(rollout) {
             let (system, id, attempt) = (Arc::clone(&self.system), rollout.clone(), progress.attempt);
             self.begin(Work::PriorReach(rollout.clone()), async move {
                 let reached =
@@ -196,12 +205,34 @@ impl Driver {
         // It may have come back while the prior's settings were tried.
         let back = self.now().since(&self.last_heard(soaking)).is_some_and(|gone| gone < progress.terms.failure_after);
         match answer {
-            Ok(true) if !back && !self.committing.contains(rollout) => {
-                self.record(rollout, &Event::SustainedFailure(Verdict::ControlPlaneLost));
+            Ok(true) if !back => {
+                // Only a try of these settings that begins now and fails too tells them from a control plane that
+                // has just come back.
+                self.link.suspect = Some(rollout.clone());
+                self.abort(&Work::Beat);
+                self.link.beat.again(Instant::now());
             }
-            Ok(_) => {}
+            Ok(_) => self.link.convictions = 0,
             Err(why) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}"),
         }
+    }
+
+    /// The prior's settings worked, and after them these did not: a verdict when that happens twice in a row.
+    pub(crate) fn convict(&mut self) {
+        let Some(rollout) = self.link.suspect.take() else { return };
+        self.link.convictions += 1;
+        if self.link.convictions < CONVICTIONS {
+            self.link.prior_asked.remove(&rollout);
+        } else if !self.committing.contains(&rollout) {
+            self.record(&rollout, &Event::SustainedFailure(Verdict::ControlPlaneLost));
+        }
+    }
+
+    /// Tells whether the control plane has answered during the soak, and not so long ago that it counts as lost.
+    fn in_touch(&self, progress: &HostRollout, soaking: &Soaking) -> bool {
+        let during = |heard: &&Stamp| heard.boot == soaking.since.boot && heard.reached(&soaking.since);
+        let heard = self.link.heard.as_ref().filter(during);
+        heard.is_some_and(|heard| !self.now().reached(&heard.plus(progress.terms.failure_after)))
     }
 
     /// When the control plane last answered since the soak began, or the soak's begin.
@@ -217,12 +248,7 @@ impl Driver {
     /// Soaked and healthy: commits, after the control plane has answered during the soak, and if the target's own
     /// trust file verifies this release.
     pub(crate) async fn commit(&mut self, rollout: &RolloutId, progress: &HostRollout, soaking: &Soaking) {
-        let met = self
-            .link
-            .heard
-            .as_ref()
-            .is_some_and(|heard| heard.boot == soaking.since.boot && heard.reached(&soaking.since));
-        if !met {
+        if !self.in_touch(progress, soaking) {
             self.link.beat.soon();
             self.nap(rollout, COMMIT_RETRY.min(self.patience()));
             return;

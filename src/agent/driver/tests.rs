@@ -1,1 +1,4 @@
+//! The driver against a simulated host and a scripted control plane, on a paused clock.
 
+mod world;
+mod attempts;

@@ -28,8 +28,8 @@ pub enum Work {
 #[derive(Debug)]
 pub struct Done {
     pub(crate) work: Work,
-    /// Which link it went over: an answer over an earlier one is stale.
-    pub(crate) link: u64,
+    /// Which piece of work: what was stopped may still bring something back, and that is stale.
+    number: u64,
     pub(crate) result: Outcome,
 }
 
@@ -50,6 +50,13 @@ pub enum Outcome {
     PriorReach(Result<bool, String>),
 }
 
+/// Work that runs.
+#[derive(Debug)]
+pub struct Running {
+    number: u64,
+    handle: tokio::task::AbortHandle,
+}
+
 impl Driver {
     /// Tells whether work of this kind runs.
     pub(crate) fn works(&self, work: &Work) -> bool {
@@ -61,32 +68,29 @@ impl Driver {
         if self.works(&work) {
             return;
         }
-        let (kind, link) = (work.clone(), self.link.number);
-        let handle = self.work.spawn(async move { Done { work, link, result: doing.await } });
-        self.busy.insert(kind, handle);
+        self.begun += 1;
+        let (kind, number) = (work.clone(), self.begun);
+        let handle = self.work.spawn(async move { Done { work, number, result: doing.await } });
+        self.busy.insert(kind, Running { number, handle });
     }
 
     /// Stops work of a kind.
     pub(crate) fn abort(&mut self, work: &Work) {
-        if let Some(handle) = self.busy.remove(work) {
-            handle.abort();
+        if let Some(running) = self.busy.remove(work) {
+            running.handle.abort();
         }
     }
 
     /// Forgets work that ended without a word.
     pub(crate) fn forget_finished(&mut self) {
         tracing::error!(host.name = %self.host, "a task of the agent panicked; its work is begun again");
-        self.busy.retain(|_, handle| !handle.is_finished());
+        self.busy.retain(|_, running| !running.handle.is_finished());
     }
 
     /// Takes what work brought back.
     pub(crate) async fn take(&mut self, done: Done) {
-        let Done { work, link, result } = done;
-        let over_link = match work {
-            Work::Poll | Work::Beat | Work::Send | Work::Fetch(_) => true,
-            Work::Stage(_) | Work::PriorReach(_) => false,
-        };
-        if over_link && link != self.link.number {
+        let Done { work, number, result } = done;
+        if self.busy.get(&work).is_none_or(|running| running.number != number) {
             return;
         }
         self.busy.remove(&work);
