@@ -267,20 +267,22 @@ fn any_history() -> impl Strategy<Value = Vec<(Event, u64, i64)>> {
     prop::collection::vec((any_event(), later, -three_hours..=three_hours), 1..80)
 }
 
+/// Changes the reading that a good switch was written with, where the event has one.
+fn with_result_at(event: &Event, change: impl Fn(&Stamp) -> Stamp) -> Event {
+    if let Event::ActivationCompleted { at, notes } = event {
+        return Event::ActivationCompleted { at: change(at), notes: notes.clone() };
+    }
+    event.clone()
+}
+
 /// Gives every event the reading of its author: a reboot begins a new boot, a result lies a little back.
 fn stamped(history: &[(Event, u64, i64)]) -> Vec<(Event, Stamp)> {
     let (mut boot, mut uptime) = (1, 0);
     let stamp = |(event, later, _): &(Event, u64, i64)| {
         (boot, uptime) = if matches!(event, Event::Rebooted { .. }) { (boot + 1, 20) } else { (boot, uptime + later) };
         let now = at(boot, uptime);
-        let event = match event {
-            Event::ActivationCompleted { at: ago, notes } => {
-                let result = at(boot, uptime.saturating_sub(ago.uptime.as_secs()));
-                Event::ActivationCompleted { at: result, notes: notes.clone() }
-            }
-            other => other.clone(),
-        };
-        (event, now)
+        let result = |ago: &Stamp| at(boot, uptime.saturating_sub(ago.uptime.as_secs()));
+        (with_result_at(event, result), now)
     };
     history.iter().map(stamp).collect()
 }
@@ -361,12 +363,7 @@ proptest! {
         let (mut steady, mut jumping) = (opened(), opened());
         for ((event, now), (_, _, off)) in stamped(&history).into_iter().zip(&history) {
             let jump = |stamp: &Stamp| Stamp { wall: Timestamp(stamp.wall.0 + off), ..stamp.clone() };
-            let jumped = match &event {
-                Event::ActivationCompleted { at, notes } => {
-                    Event::ActivationCompleted { at: jump(at), notes: notes.clone() }
-                }
-                other => other.clone(),
-            };
+            let jumped = with_result_at(&event, jump);
             let (one, two) = (step(&steady, &event, &now), step(&jumping, &jumped, &jump(&now)));
             prop_assert_eq!(without_walls(&one), without_walls(&two));
             if let (Step::Moved(one, _), Step::Moved(two, _)) = (one, two) { (steady, jumping) = (*one, *two) }

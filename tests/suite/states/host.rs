@@ -381,11 +381,8 @@ fn only_a_committed_soak_or_an_untouched_host_converges() {
 fn what_may_run_unproven_is_never_cancelled() {
     each_move(|state, event, next| {
         if next.state() == HostRolloutState::Cancelled && state.state() != HostRolloutState::Cancelled {
-            let waits = match &state.phase {
-                Phase::Pending(_) => true,
-                Phase::Deferred(deferred) => deferred.trial.is_none(),
-                _ => false,
-            };
+            let unordered = matches!(&state.phase, Phase::Deferred(deferred) if deferred.trial.is_none());
+            let waits = unordered || state.state() == HostRolloutState::Pending;
             assert!(waits, "{state:?} cancelled by {event:?}");
         }
     });
