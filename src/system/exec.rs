@@ -3,21 +3,22 @@
 //! Every process gets a process group of its own, so that it can be ended with all it started, and so that an
 //! interrupt typed at a terminal reaches only the program in front.
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+mod process;
+mod tail;
+
+pub use crate::system::exec::process::Process;
+
+use crate::system::exec::tail::Tail;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// How long the output of an ended process is read on while something it left behind holds the pipe open.
 const DRAIN: Duration = Duration::from_millis(500);
-/// How many bytes are read from a pipe at once.
-const CHUNK: usize = 8 * 1024;
 /// The stack, in bytes, of the thread that waits for a detached process: it only calls `wait`.
 const REAPER_STACK: usize = 64 * 1024;
 
@@ -237,76 +238,6 @@ impl ChildSpec {
     }
 }
 
-/// A running process with its group. Dropping it kills the group.
-#[derive(Debug)]
-pub struct Process {
-    program: OsString,
-    inner: Child,
-    group: Option<Pid>,
-}
-
-impl Process {
-    fn start(command: &mut Command, program: &OsString) -> Result<Self, ExecError> {
-        let started = command.spawn();
-        let inner = started.map_err(|source| ExecError::Start { program: program.clone(), source })?;
-        let group = inner.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        Ok(Self { program: program.clone(), inner, group })
-    }
-
-    /// Returns the process id, which is its group too; `None` once it has been waited for.
-    #[must_use]
-    pub fn id(&self) -> Option<u32> {
-        self.inner.id()
-    }
-
-    /// Kills the whole group at once, without asking.
-    pub fn kill(&self) {
-        self.signal(Signal::SIGKILL);
-    }
-
-    /// Asks the process to end.
-    pub fn terminate(&self) {
-        self.signal(Signal::SIGTERM);
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // It fails only when the whole group is gone already.
-            let _ = killpg(group, signal);
-        }
-    }
-
-    /// Waits for its end, however long that takes. Safe to cancel and to repeat.
-    ///
-    /// # Errors
-    /// [`ExecError::Wait`].
-    pub async fn wait(&mut self) -> Result<Exit, ExecError> {
-        let ended = self.inner.wait().await;
-        let status = ended.map_err(|source| ExecError::Wait { program: self.program.clone(), source })?;
-        self.group = None;
-        Ok(status.into())
-    }
-
-    /// Asks the process to end, and kills its group when it has not within the grace.
-    ///
-    /// # Errors
-    /// [`ExecError::Wait`].
-    pub async fn stop(&mut self, grace: Duration) -> Result<Exit, ExecError> {
-        self.terminate();
-        if let Ok(ended) = tokio::time::timeout(grace, self.wait()).await {
-            return ended;
-        }
-        self.kill();
-        self.wait().await
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "the one spawner")]
 fn command(program: &OsString, args: &[OsString], env: &[(OsString, OsString)]) -> Command {
     let mut command = Command::new(program);
@@ -314,33 +245,11 @@ fn command(program: &OsString, args: &[OsString], env: &[(OsString, OsString)]) 
     command
 }
 
-/// Keeps the last bytes of a stream.
-struct Tail {
-    bytes: Vec<u8>,
-    cap: usize,
-    cut: bool,
-}
-
-impl Tail {
-    fn new(cap: usize) -> Self {
-        Self { bytes: Vec::new(), cap, cut: false }
-    }
-
-    async fn fill(&mut self, stream: Option<impl AsyncRead + Unpin>) {
-        let Some(mut stream) = stream else { return };
-        let mut chunk = [0; CHUNK];
-        while let Ok(read @ 1..) = stream.read(&mut chunk).await {
-            self.bytes.extend_from_slice(&chunk[..read]);
-            let over = self.bytes.len().saturating_sub(self.cap);
-            self.cut |= over > 0;
-            self.bytes.drain(..over);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::signal::{Signal, killpg};
+    use nix::unistd::Pid;
 
     fn shell(script: &str) -> ExecSpec {
         ExecSpec {

@@ -17,3 +17,6 @@ mod store_history;
 mod store_child;
 mod store_sqlite;
 mod store_copies;
+mod sim_world;
+mod sim_scenarios;
+mod sim_disk;

@@ -11,6 +11,7 @@ use crate::system::sim::closure::{self, SimClosure};
 use crate::system::sim::draft::{Draft, Place};
 use crate::system::sim::error::SimError;
 use crate::system::sim::host::SimHost;
+use crate::system::sim::log::{self, Entry};
 use crate::system::sim::machine::Setup;
 use crate::system::sim::state::{HostState, Job, Mark, VERSION};
 use crate::system::sim::{files, process, reach};
@@ -75,6 +76,20 @@ impl DiskHost {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Returns the act log.
+    ///
+    /// # Errors
+    /// [`SimError`] when it can't be read or makes no sense.
+    pub fn acts(&self) -> Result<Vec<Entry>, SimError> {
+        let _lock = files::lock(&self.path(LOCK))?;
+        let log = self.path(log::FILE);
+        files::append_acts(&log, &self.look()?.unlogged)?;
+        let text = files::read(&log)?;
+        text.lines()
+            .map(|line| serde_json::from_str(line).map_err(|error| SimError::invalid(log::FILE, &error)))
+            .collect()
     }
 
     /// Moves the host's wall time.
@@ -163,7 +178,7 @@ impl Backing for DiskHost {
     fn change<T>(&self, change: impl FnOnce(&mut Draft<'_>) -> Result<T, SimError>) -> Result<T, SimError> {
         let _lock = files::lock(&self.path(LOCK))?;
         let mut state = self.look()?;
-        let log = self.path(crate::system::sim::log::FILE);
+        let log = self.path(log::FILE);
         // Whoever made the last change may have died before its acts came into the log.
         state.next_act = files::append_acts(&log, &state.unlogged)?.max(state.next_act);
         let before = state.clone();

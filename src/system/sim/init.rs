@@ -7,12 +7,11 @@ use crate::system::sim::backing::{Agent, Backing};
 use crate::system::sim::closure::{AgentFile, AgentKind};
 use crate::system::sim::error::SimError;
 use crate::system::sim::host::SimHost;
-use crate::system::sim::jobs::supervise;
 use crate::system::sim::log::Act;
 use crate::system::sim::power::{PowerOn, boot_time, power_on, shut_down};
 use crate::system::sim::state::{HostState, Job, JobState, Mark};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Runs the machine until it is told to stop, and shuts it down cleanly then.
 ///
@@ -49,30 +48,39 @@ async fn attend<B: Backing>(host: &SimHost<B>, agent: &mut AgentUnit<B::Agent>) 
         if state.reboot {
             return Ok(());
         }
-        look_after_jobs(host, &state)?;
         let wanted = host.backing().closure(&state.running)?.agent;
         let delay = Duration::from_millis(state.machine.restart_delay_ms);
         agent.follow(host, &wanted, delay).await?;
         tokio::select! {
             () = host.backing().changed(state.revision) => {}
             () = agent.next(host, delay) => {}
+            () = timer(&state) => look_after_dead_man(host)?,
         }
     }
 }
 
-/// Restarts what systemd would: the dead-man's timer fires again, whatever became of its last run.
-fn look_after_jobs<B: Backing>(host: &SimHost<B>, state: &HostState) -> Result<(), SimError> {
-    let died = match state.jobs.get(&Job::DeadMan) {
+/// Waits for the dead-man's timer, where it is armed.
+async fn timer(state: &HostState) {
+    if state.jobs.contains_key(&Job::DeadMan) {
+        sleep(Duration::from_millis(state.machine.dead_man_ms)).await;
+    } else {
+        std::future::pending().await
+    }
+}
+
+/// Starts the dead-man again where it died: a real one is a timer, which fires whatever became of its last run.
+fn look_after_dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
+    let died = match host.look()?.jobs.get(&Job::DeadMan) {
         Some(JobState::Runs(mark)) => !host.backing().is_alive(*mark),
-        Some(JobState::Wanted) | None => false,
+        Some(JobState::Wanted) => true,
+        None => false,
     };
     if !died {
         return Ok(());
     }
     host.change(|draft| {
-        if !draft.is_running(Job::DeadMan) && draft.state.jobs.contains_key(&Job::DeadMan) {
+        if draft.state.jobs.contains_key(&Job::DeadMan) {
             draft.want(Job::DeadMan);
-            supervise(draft)?;
         }
         Ok(())
     })
@@ -111,6 +119,7 @@ impl<A: Agent> AgentUnit<A> {
                 let mark = agent.mark();
                 host.change(|draft| {
                     draft.state.agent = Some(mark);
+                    draft.state.agent_ready = None;
                     Ok(())
                 })?;
                 *self = Self::Runs(agent, wanted.clone());
@@ -163,6 +172,7 @@ impl<A: Agent> AgentUnit<A> {
 fn note_end<B: Backing>(host: &SimHost<B>) {
     let noted = host.change(|draft| {
         draft.state.agent = None;
+        draft.state.agent_ready = None;
         draft.log(Act::AgentEnded);
         Ok(())
     });

@@ -5,17 +5,19 @@ use crate::model::facts::{UnitFailure, Verdict};
 use crate::model::id::{BootId, Closure};
 use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, dead_man_due};
 use crate::system::sim::backing::Backing;
-use crate::system::sim::closure::SwitchOutcome;
+use crate::system::sim::closure::{AgentFile, AgentKind, SimClosure, SwitchOutcome};
 use crate::system::sim::draft::Draft;
 use crate::system::sim::error::SimError;
 use crate::system::sim::host::SimHost;
 use crate::system::sim::log::{Act, By};
 use crate::system::sim::state::{Job, Mark};
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How often a rollback tries to get the lock.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// How long a switch waits for the restarted agent to say that it runs.
+const AGENT_READY: Duration = Duration::from_secs(3);
 /// How long a switch that hangs hangs: longer than any limit.
 const FOREVER: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -69,7 +71,7 @@ async fn forward<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
 
 /// Runs a closure's `switch-to-configuration test`: nothing, then `/run/current-system` moves, then units settle.
 async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> Result<Exit, SimError> {
-    let behaviour = host.backing().closure(closure)?.behaviour;
+    let SimClosure { behaviour, agent, .. } = host.backing().closure(closure)?;
     let (until_active, until_settled) = behaviour.switch_times();
     sleep(until_active).await;
     if by == By::Rollback && behaviour.only_by_boot {
@@ -80,11 +82,15 @@ async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> 
         SwitchOutcome::Exit100 => return Ok(Exit::Code(100)),
         SwitchOutcome::Ok | SwitchOutcome::Fails | SwitchOutcome::Hangs | SwitchOutcome::Exits4 => {}
     }
+    let before = host.running()?.agent;
     host.change(|draft| {
         draft.activate(closure, by);
         Ok(())
     })?;
     sleep(until_settled).await;
+    if agent != before {
+        agent_restarted(host, &agent).await?;
+    }
     match behaviour.switch {
         SwitchOutcome::Hangs => sleep(FOREVER).await,
         SwitchOutcome::Fails => return Ok(Exit::Code(2)),
@@ -93,6 +99,21 @@ async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> 
     }
     let failed = host.change(|draft| draft.failed_units())?;
     Ok(Exit::Code(if failed.is_empty() { 0 } else { 4 }))
+}
+
+/// Waits for the machine to have restarted the agent: a real switch does that itself, before it ends.
+async fn agent_restarted<B: Backing>(host: &SimHost<B>, settings: &AgentFile) -> Result<(), SimError> {
+    let limit = Instant::now() + AGENT_READY;
+    loop {
+        let state = host.look()?;
+        let ready = state.agent_ready.as_ref() == Some(settings) || state.init.is_none();
+        if ready
+            || settings.agent != AgentKind::Ok
+            || timeout_at(limit, host.backing().changed(state.revision)).await.is_err()
+        {
+            return Ok(());
+        }
+    }
 }
 
 /// Judges a switch by its exit status and by the units that fail now and did not before.
@@ -113,25 +134,34 @@ fn judge(exit: Exit, failed: &[String], baseline: &[String]) -> SwitchResult {
     SwitchResult::Bad { verdict, log: format!("simulated switch: {exit}"), units: new.iter().map(log).collect() }
 }
 
+/// Makes the target the boot default: profile, then loader, then both are read back. Each is a step of its own,
+/// since the power may go between any two.
 async fn commit<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
     let record = host.change(|draft| draft.open_record())?;
-    let half = Duration::from_millis(host.backing().closure(&record.target)?.behaviour.commit_ms / 2);
-    sleep(half).await;
-    host.change(|draft| {
-        if !draft.notice_takeover()? {
-            draft.write_profile(&record.target);
-        }
-        Ok(())
-    })?;
-    sleep(half).await;
-    host.change(|draft| {
-        if draft.notice_takeover()? {
-            return Ok(());
-        }
-        draft.write_default(&record.target, By::Forward);
-        draft.done(Job::Commit);
-        draft.step(&RootEvent::CommitDone)
-    })
+    let target = &record.target;
+    let third = Duration::from_millis(host.backing().closure(target)?.behaviour.commit_ms / 3);
+    let steps: [fn(&mut Draft<'_>, &Closure) -> Result<(), SimError>; 3] = [
+        |draft, target| {
+            draft.write_profile(target);
+            Ok(())
+        },
+        |draft, target| {
+            draft.write_default(target, By::Forward);
+            Ok(())
+        },
+        |draft, target| {
+            if draft.state.profile == *target && draft.state.loader == *target {
+                draft.done(Job::Commit);
+                return draft.step(&RootEvent::CommitDone);
+            }
+            Err(SimError::Refused("the boot default is not what was written".to_owned()))
+        },
+    ];
+    for step in steps {
+        sleep(third).await;
+        host.change(|draft| if draft.notice_takeover()? { Ok(()) } else { step(draft, target) })?;
+    }
+    Ok(())
 }
 
 async fn revert<B: Backing>(host: &SimHost<B>, mark: Mark) -> Result<(), SimError> {
@@ -232,7 +262,7 @@ async fn dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
 ///
 /// # Errors
 /// [`SimError`] when the record can't be moved.
-pub(crate) fn supervise(draft: &mut Draft<'_>) -> Result<(), SimError> {
+fn supervise(draft: &mut Draft<'_>) -> Result<(), SimError> {
     let Some(record) = draft.state.open_record().cloned() else { return Ok(()) };
     match record.state {
         RootState::Launched if record.result.is_none() => {

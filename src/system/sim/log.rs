@@ -2,10 +2,10 @@
 //! tests and the demo read the truth here and not from what anybody intended.
 
 use crate::model::id::{BootId, Closure};
+use crate::system::sim::disk::DiskHost;
 use crate::system::sim::error::SimError;
 use crate::wire::text;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 
 /// The name of the log in a host's directory.
@@ -161,18 +161,10 @@ pub enum Act {
     },
 }
 
-/// Reads the log of a host's directory; a torn last line, still being written, is left out.
+/// Reads the log of a host's directory: every act up to now, also one whose author died before it was appended.
 ///
 /// # Errors
-/// [`SimError`] when it can't be read or a whole line makes no sense.
+/// [`SimError`] when it can't be read or makes no sense.
 pub fn read(dir: &Path) -> Result<Vec<Entry>, SimError> {
-    let file = dir.join(FILE);
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(SimError::io("read", &file, source)),
-    };
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let entries = whole.lines().map(|line| serde_json::from_str(line).map_err(|error| SimError::invalid(FILE, &error)));
-    entries.collect()
+    DiskHost::open(dir)?.acts()
 }

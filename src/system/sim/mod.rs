@@ -26,7 +26,7 @@ pub mod verbs;
 pub mod jobs;
 pub mod power;
 pub mod init;
-mod tasks;
+pub mod tasks;
 pub mod memory;
 pub mod process;
 pub mod reach;

@@ -60,6 +60,7 @@ fn forget_run(draft: &mut Draft<'_>) {
     draft.state.lock = None;
     draft.state.jobs.clear();
     draft.state.agent = None;
+    draft.state.agent_ready = None;
     draft.state.reboot = false;
 }
 

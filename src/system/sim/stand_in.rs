@@ -116,7 +116,8 @@ impl Watch {
         let lasts = |from: &Stamp, limit: Duration| now.since(from).is_some_and(|lasted| lasted >= limit);
         let running = host.running().map_err(|error| error.on("read its own closure"))?;
         let mut failing = (!host.network_up().await).then(|| "gateway".to_owned());
-        for unit in running.behaviour.units.keys() {
+        let baseline = host.look().map_err(|error| error.on("read its own state"))?.baseline;
+        for unit in running.behaviour.units.keys().filter(|unit| !baseline.contains(unit)) {
             if !host.unit_active(unit).await? {
                 failing = Some(unit.clone());
             }

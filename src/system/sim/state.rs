@@ -3,6 +3,7 @@
 use crate::model::id::{BootId, Closure, HostName};
 use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::model::time::Stamp;
+use crate::system::sim::closure::AgentFile;
 use crate::system::sim::log::{By, Entry};
 use crate::system::sim::machine::{Faults, Machine, Setup, StoredFloor};
 use crate::wire::text;
@@ -83,6 +84,8 @@ pub struct HostState {
     pub init: Option<Mark>,
     /// The agent's process.
     pub agent: Option<Mark>,
+    /// The settings with which it was started, once it has said that it runs.
+    pub agent_ready: Option<AgentFile>,
     /// The number of the next act.
     pub next_act: u64,
     /// The last acts, which may not be in the log yet.
@@ -180,6 +183,7 @@ impl HostState {
             reboot: false,
             init: None,
             agent: None,
+            agent_ready: None,
             next_act: 1,
             unlogged: Vec::new(),
         }

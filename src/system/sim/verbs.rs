@@ -116,6 +116,7 @@ impl<B: Backing> System for SimHost<B> {
     async fn agent_started(&self) -> Result<(), SystemError> {
         let counted = self.change(|draft| {
             draft.log(Act::AgentStarted);
+            draft.state.agent_ready = Some(draft.place.read_closure(&draft.state.running)?.agent);
             ignore_refused(draft.step(&RootEvent::AgentStarted))
         });
         counted.map_err(|error| error.on("count a start of its agent"))
