@@ -5,7 +5,7 @@ use crate::model::facts::HostHold;
 use crate::model::fleet::{OnDrift, Target, Wave};
 use crate::model::gate::Hold;
 use crate::model::host_rollout::HostRolloutState;
-use crate::model::rollout::{Halt, Place, RESTORED, RolloutState};
+use crate::model::rollout::{Place, RESTORED, RolloutState};
 use crate::model::window;
 
 fn target<'v>(view: &View<'v>) -> Option<&'v Target> {
@@ -35,9 +35,9 @@ pub fn quarantine(view: &View<'_>) -> Vec<Hold> {
 /// Holds while the rollout or the operator says no, and an attempt that does not wait for a permit at all.
 pub fn stopped(view: &View<'_>) -> Vec<Hold> {
     let rollout = match &view.rollout.state {
-        RolloutState::Halted { why, wave } => Some(Hold::RolloutStopped(halted(why, *wave))),
+        RolloutState::Halted { why, wave } => Some(Hold::RolloutHalted(format!("in wave {}: {why}", wave + 1))),
         RolloutState::Paused { by, .. } if by == RESTORED => None,
-        RolloutState::Paused { by, .. } => Some(Hold::RolloutStopped(format!("paused by {by}"))),
+        RolloutState::Paused { by, .. } => Some(Hold::RolloutPaused(by.clone())),
         RolloutState::Cancelled { by } => Some(Hold::RolloutCancelled(by.clone())),
         RolloutState::Opened
         | RolloutState::Advancing { .. }
@@ -56,10 +56,6 @@ pub fn stopped(view: &View<'_>) -> Vec<Hold> {
         | HostRolloutState::Cancelled => Some(Hold::NotWaiting(state)),
     };
     [rollout, operator, attempt].into_iter().flatten().collect()
-}
-
-fn halted(why: &Halt, wave: usize) -> String {
-    format!("halted in wave {}: {why}", wave + 1)
 }
 
 /// Holds everything but the channel's newest rollout.

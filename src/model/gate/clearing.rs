@@ -42,7 +42,8 @@ impl Hold {
             Self::NeverHeard | Self::Silent(_) | Self::NotHeardSinceStart | Self::FactMissing(_) => ClearedBy::Host,
             Self::QuarantinedHere(_)
             | Self::QuarantinedInChannel(_)
-            | Self::RolloutStopped(_)
+            | Self::RolloutPaused(_)
+            | Self::RolloutHalted(_)
             | Self::HeldByOperator(_)
             | Self::ApprovalNeeded(_)
             | Self::ClaimedBy(_)
@@ -64,7 +65,8 @@ impl Hold {
             Self::JustStarted(left) => Some(now.plus(*left)),
             Self::QuarantinedHere(_)
             | Self::QuarantinedInChannel(_)
-            | Self::RolloutStopped(_)
+            | Self::RolloutPaused(_)
+            | Self::RolloutHalted(_)
             | Self::RolloutCancelled(_)
             | Self::NotWaiting(_)
             | Self::HeldByOperator(_)

@@ -53,9 +53,11 @@ impl Hold {
     pub const fn gate(&self) -> Gate {
         match self {
             Self::QuarantinedHere(_) | Self::QuarantinedInChannel(_) => Gate::Quarantine,
-            Self::RolloutStopped(_) | Self::RolloutCancelled(_) | Self::NotWaiting(_) | Self::HeldByOperator(_) => {
-                Gate::Stopped
-            }
+            Self::RolloutPaused(_)
+            | Self::RolloutHalted(_)
+            | Self::RolloutCancelled(_)
+            | Self::NotWaiting(_)
+            | Self::HeldByOperator(_) => Gate::Stopped,
             Self::SupersededBy(_) => Gate::Superseded,
             Self::InFlightElsewhere(_) => Gate::OtherRollout,
             Self::AfterChannel(_) => Gate::ChannelOrder,
@@ -141,8 +143,10 @@ pub enum Hold {
     QuarantinedHere(Closure),
     /// The closure halted a rollout of this channel.
     QuarantinedInChannel(Closure),
-    /// The rollout is paused or halted, with the reason in words.
-    RolloutStopped(String),
+    /// The rollout is paused, by whom.
+    RolloutPaused(String),
+    /// The rollout halted, with where and why.
+    RolloutHalted(String),
     /// The rollout was cancelled, by whom.
     RolloutCancelled(String),
     /// The attempt is not one that waits for a permit.

@@ -19,7 +19,8 @@ impl fmt::Display for Hold {
             Self::QuarantinedInChannel(closure) => {
                 write!(f, "{} failed in a rollout of this channel, which halted", closure.base())
             }
-            Self::RolloutStopped(why) => write!(f, "the rollout is {why}"),
+            Self::RolloutPaused(by) => write!(f, "the rollout was paused by {by}"),
+            Self::RolloutHalted(why) => write!(f, "the rollout halted {why}"),
             Self::RolloutCancelled(by) => write!(f, "the rollout was cancelled by {by}"),
             Self::NotWaiting(state) => write!(f, "the host's attempt is {state}: it does not wait for a permit"),
             Self::HeldByOperator(reason) => write!(f, "an operator holds the host: {reason}"),
@@ -66,7 +67,11 @@ impl Hold {
     pub fn hint(&self, host: &HostName, rollout: &RolloutId) -> Option<String> {
         match self {
             Self::QuarantinedHere(_) | Self::QuarantinedInChannel(_) => Some(retry(host, rollout)),
-            Self::RolloutStopped(_) | Self::RestoredStore => {
+            Self::RolloutPaused(_) => Some(format!("convoy rollout resume {rollout}")),
+            Self::RolloutHalted(_) => Some(format!(
+                "`convoy rollout retry {rollout}` to try the failed hosts again, then `convoy rollout resume {rollout}`"
+            )),
+            Self::RestoredStore => {
                 Some(format!("look at `convoy rollout show {rollout}`, then `convoy rollout resume {rollout}`"))
             }
             Self::HeldByOperator(_) => Some(format!("convoy host release {host}")),

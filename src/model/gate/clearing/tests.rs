@@ -44,7 +44,20 @@ fn about_the_rollout() -> Vec<Said> {
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-nixos-system-web1 failed in a rollout of this channel, which halted",
             RETRY,
         ),
-        (Hold::RolloutStopped("paused by ada".into()), Operator, "the rollout is paused by ada", RESUME),
+        (
+            Hold::RolloutPaused("ada".into()),
+            Operator,
+            "the rollout was paused by ada",
+            Some("convoy rollout resume stable@2"),
+        ),
+        (
+            Hold::RolloutHalted("in wave 2: 3 failed, 1 allowed".into()),
+            Operator,
+            "the rollout halted in wave 2: 3 failed, 1 allowed",
+            Some(
+                "`convoy rollout retry stable@2` to try the failed hosts again, then `convoy rollout resume stable@2`",
+            ),
+        ),
         (Hold::RolloutCancelled("ada".into()), Release, "the rollout was cancelled by ada", PUBLISH),
         (
             Hold::NotWaiting(HostRolloutState::Soaking),
