@@ -4,6 +4,7 @@
 use crate::runtime::signals::Shutdown;
 use sd_notify::NotifyState;
 use std::time::Duration;
+use std::{env, process};
 
 /// The longest status that is sent, in characters: systemctl shows one line.
 const MAX_STATUS: usize = 200;
@@ -26,11 +27,9 @@ pub fn stopping(status: &str) {
 /// Tells systemd's watchdog at half its interval that the program is alive, until the end is asked for; `alive`
 /// is asked each time, and silence is kept when it says no. Returns at once when no watchdog is set.
 pub async fn watchdog(shutdown: Shutdown, alive: impl Fn() -> bool) {
-    let mut micros = 0;
-    if !sd_notify::watchdog_enabled(false, &mut micros) {
-        return;
-    }
-    let half = Duration::from_micros(micros / 2).max(Duration::from_millis(1));
+    let set = |name| env::var(name).ok();
+    let Some(interval) = interval(set("WATCHDOG_USEC"), set("WATCHDOG_PID"), process::id()) else { return };
+    let half = (interval / 2).max(Duration::from_millis(1));
     loop {
         if alive() {
             say(&[NotifyState::Watchdog]);
@@ -40,6 +39,16 @@ pub async fn watchdog(shutdown: Shutdown, alive: impl Fn() -> bool) {
             () = shutdown.asked() => return,
         }
     }
+}
+
+/// Reads how long systemd waits for a sign of life; `None` when it does not, or waits for another process. As in
+/// sd_watchdog_enabled(3), a missing process id means this one.
+fn interval(micros: Option<String>, pid: Option<String>, own: u32) -> Option<Duration> {
+    if pid.is_some_and(|pid| pid.parse() != Ok(own)) {
+        return None;
+    }
+    let micros = micros?.parse().ok().filter(|micros| *micros > 0)?;
+    Some(Duration::from_micros(micros))
 }
 
 /// Cuts a text to one short line: a newline would start another assignment of the protocol.
@@ -55,7 +64,19 @@ fn say(messages: &[NotifyState<'_>]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::runtime::systemd::line;
+    use crate::runtime::systemd::{interval, line};
+    use std::time::Duration;
+
+    #[test]
+    fn the_watchdog_is_that_of_this_process_only() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(interval(some("2000000"), some("7"), 7), Some(Duration::from_secs(2)));
+        assert_eq!(interval(some("2000000"), None, 7), Some(Duration::from_secs(2)));
+        assert_eq!(interval(some("2000000"), some("8"), 7), None);
+        assert_eq!(interval(None, some("7"), 7), None);
+        assert_eq!(interval(some("0"), None, 7), None);
+        assert_eq!(interval(some("soon"), None, 7), None);
+    }
 
     #[test]
     fn a_status_can_not_smuggle_in_another_assignment() {

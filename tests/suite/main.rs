@@ -13,6 +13,8 @@ mod wire;
 mod ctl_fake;
 mod ctl_online;
 mod cp_files;
+mod cp_run;
+mod ctl_help;
 mod store_history;
 mod store_child;
 mod store_sqlite;
