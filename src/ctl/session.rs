@@ -17,6 +17,7 @@ pub struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = "Everywhere",
         value_name = "URL",
         env = "CONVOY_CONTROL_PLANE",
         default_value = "http://127.0.0.1:7600",
@@ -24,7 +25,7 @@ pub struct Global {
     )]
     pub control_plane: String,
     /// Print JSON instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
 }
 
