@@ -90,6 +90,7 @@ pub trait System: Send + Sync {
     /// Starts to make the target the boot default. Refused unless the record is Soaking (or already past it).
     async fn commit(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SystemError>;
     /// Starts to bring the prior back; with `keep`, gives the target up without touching it, dead-man off.
+    #[expect(clippy::too_many_arguments, reason = "rollout and attempt together name one thing")]
     async fn revert(&self, rollout: &RolloutId, attempt: Attempt, why: &Verdict, keep: bool)
     -> Result<(), SystemError>;
     /// Boots once into the target of a deferred attempt, guarded.

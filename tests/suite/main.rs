@@ -22,3 +22,4 @@ mod store_copies;
 mod sim_world;
 mod sim_scenarios;
 mod sim_disk;
+mod sim_memory;

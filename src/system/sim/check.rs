@@ -121,9 +121,12 @@ fn closed(wave: &Wave, now: Timestamp) -> Option<String> {
 
 fn held(error: &TrustError) -> SimError {
     let text = error.to_string();
-    SimError::Held(match error {
-        TrustError::ClockBehind { .. } => HostHold::ClockBehind,
-        TrustError::Expired { .. } => HostHold::Lease(text),
-        _ => HostHold::Untrusted(text),
-    })
+    let hold = if matches!(error, TrustError::ClockBehind { .. }) {
+        HostHold::ClockBehind
+    } else if matches!(error, TrustError::Expired { .. }) {
+        HostHold::Lease(text)
+    } else {
+        HostHold::Untrusted(text)
+    };
+    SimError::Held(hold)
 }

@@ -134,13 +134,16 @@ fn judge(exit: Exit, failed: &[String], baseline: &[String]) -> SwitchResult {
     SwitchResult::Bad { verdict, log: format!("simulated switch: {exit}"), units: new.iter().map(log).collect() }
 }
 
+/// One write of a commit, or reading back.
+type CommitStep = fn(&mut Draft<'_>, &Closure) -> Result<(), SimError>;
+
 /// Makes the target the boot default: profile, then loader, then both are read back. Each is a step of its own,
 /// since the power may go between any two.
 async fn commit<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
     let record = host.change(|draft| draft.open_record())?;
     let target = &record.target;
     let third = Duration::from_millis(host.backing().closure(target)?.behaviour.commit_ms / 3);
-    let steps: [fn(&mut Draft<'_>, &Closure) -> Result<(), SimError>; 3] = [
+    let steps: [CommitStep; 3] = [
         |draft, target| {
             draft.write_profile(target);
             Ok(())
