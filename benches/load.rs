@@ -120,7 +120,7 @@ async fn publish(server: &Server, hosts: usize) -> Result<()> {
     let entries = (0..hosts).map(|n| (host(n), serde_json::json!({ "closure": closure(n, 'b') })));
     let manifest = serde_json::json!({
         "schema": "convoy.release/1",
-        "id": "load@1",
+        "release": "load@1",
         "hosts": entries.collect::<serde_json::Map<_, _>>(),
         "waves": [{ "name": "all", "hosts": names }],
     });
