@@ -52,7 +52,7 @@ pub fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
         ("public key", public.display().to_string()),
     ];
     if let (Some(path), Some(trust)) = (&args.trust, &trust) {
-        made.push(("trust file", format!("{} (now asks for {})", path.display(), asks_for(trust))));
+        made.push(("trust file", format!("{} (asks for {})", path.display(), asks_for(trust))));
     }
     session.print(&fields(&made))
 }

@@ -21,7 +21,7 @@ pub async fn run(session: &Session) -> anyhow::Result<Exit> {
 fn render(fleet: &FleetView, now: Timestamp) -> String {
     let mut text = format!("{}, {} online", count(fleet.hosts, "host"), fleet.online);
     let _ = writeln!(text, " (convoy-cp {})", clean(&fleet.version));
-    for (state, hosts) in &fleet.by_state {
+    for (state, hosts) in fleet.by_state.iter().filter(|(_, hosts)| **hosts > 0) {
         let _ = writeln!(text, "  {hosts:>6}  {}", clean(state));
     }
     if fleet.rollouts.is_empty() {
@@ -46,8 +46,8 @@ mod tests {
     }
 
     #[test]
-    fn states_are_counted_one_a_line() {
-        let by_state = [("Converged".to_owned(), 11), ("Soaking".to_owned(), 1)].into();
+    fn states_with_hosts_are_counted_one_a_line() {
+        let by_state = [("Converged".to_owned(), 11), ("Failed".to_owned(), 0), ("Soaking".to_owned(), 1)].into();
         let fleet = FleetView { hosts: 12, online: 12, by_state, ..FleetView::default() };
         let text = render(&fleet, Timestamp(0));
         assert!(text.contains("      11  Converged\n       1  Soaking\n"), "{text}");

@@ -126,7 +126,7 @@ impl Desk<'_> {
             if let Some(reason) = cause.reason {
                 note.push_str(&format!(" ({reason})"));
             }
-            tracing::info!(rollout.id = %next.id, "rollout {} is now {said}, by {}", next.id, cause.by);
+            self.follow.told.push((next.id.clone(), format!("rollout {} is now {said}, by {}", next.id, cause.by)));
             body.notes.push(note);
             let excess = body.notes.len().saturating_sub(MAX_NOTES);
             body.notes.drain(..excess);

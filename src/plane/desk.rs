@@ -42,6 +42,8 @@ pub struct FollowUp {
     pub chores: bool,
     /// Whether the store waits for an operator after a loss, where that changed.
     pub restored: Option<bool>,
+    /// What the log says of rollouts once the commit is durable; a dry run says nothing.
+    pub told: Vec<(RolloutId, String)>,
 }
 
 /// A transaction's workplace.

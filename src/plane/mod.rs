@@ -228,6 +228,9 @@ impl Plane {
 
     /// Does what follows a commit.
     fn follow(&self, follow: FollowUp) {
+        for (id, line) in follow.told {
+            tracing::info!(rollout.id = %id, "{line}");
+        }
         for (host, newest) in follow.changed {
             self.live.changed(&host);
             if let Some(newest) = newest {

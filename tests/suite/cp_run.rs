@@ -306,6 +306,64 @@ fn a_backup_of_a_running_control_plane_restores_to_rollouts_that_wait() {
 }
 
 #[test]
+fn a_dry_run_is_not_logged_as_done() {
+    let workshop = Workshop::new();
+    workshop.sign(&[]);
+    let plane = plane(&workshop);
+    assert_eq!(convoy(&plane.url, &["release", "publish", &workshop.path("release.json")]).code(), 0);
+    assert_eq!(convoy(&plane.url, &["rollout", "pause", "stable@1", "--dry-run"]).code(), 0);
+    assert_eq!(convoy(&plane.url, &["rollout", "cancel", "stable@1"]).code(), 0);
+    until("cancel in the log", PATIENCE, || plane.process.stderr().contains("cancelled").then_some(()));
+    assert!(!plane.process.stderr().contains("paused"), "{}", plane.process.stderr());
+}
+
+#[test]
+fn a_full_disk_refuses_with_a_reason_and_loses_nothing_that_was_accepted() {
+    let workshop = Workshop::new();
+    let (database, trust, port) = (workshop.path("convoy.db"), workshop.path("trust.json"), workshop.path("port"));
+    // 512 blocks of 1 KiB for each file: the schema and some releases fit.
+    let script = format!(
+        "ulimit -f 512; exec {CONVOY_CP} run --listen 127.0.0.1:0 --database {database} --trust {trust} \
+         --port-file {port}"
+    );
+    let mut process = Process::start("/bin/bash", &["-c", &script]);
+    let number = until("port", PATIENCE, || fs::read_to_string(&port).ok()?.trim().parse::<u16>().ok());
+    let url = format!("http://127.0.0.1:{number}");
+    let mut accepted = Vec::new();
+    let refused = until("refusal", PATIENCE, || {
+        let number = accepted.len() + 1;
+        let id = format!("channel{number}@1");
+        workshop.manifest(&id, 1);
+        assert_eq!(workshop.sign(&["--sequence", &number.to_string()]).code(), 0);
+        let published = convoy(&url, &["release", "publish", &workshop.path("release.json")]);
+        if published.code() == 0 {
+            accepted.push(id);
+        }
+        (published.code() != 0 || number > 1000).then_some(published)
+    });
+    fails(&refused, 4, &["free some space"]);
+    assert!(!accepted.is_empty());
+    assert!(process.is_running(), "{}", process.stderr());
+    let listed = |url: &str| {
+        let rollouts = convoy(url, &["rollout", "list", "--json"]).json();
+        rollouts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rollout| rollout["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let all_are_in = |ids: &[String]| accepted.iter().all(|id| ids.contains(id));
+    assert!(all_are_in(&listed(&url)), "what is full can still be read");
+    assert!(!process.stderr().contains("panicked"), "{}", process.stderr());
+    process.kill();
+    let roomy = plane(&workshop);
+    assert!(all_are_in(&listed(&roomy.url)));
+    let again = convoy(&roomy.url, &["release", "publish", &workshop.path("release.json")]);
+    assert_eq!(again.code(), 0, "the refused one can be published once there is room: {again:?}");
+}
+
+#[test]
 fn a_program_without_a_verb_shows_how_it_is_used() {
     for program in [CONVOY, CONVOY_CP] {
         let ended = run(program, &[]);

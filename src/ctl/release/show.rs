@@ -5,14 +5,15 @@ use crate::ctl::exit::{Exit, Mistake};
 use crate::ctl::human::{count, date, from_now, span};
 use crate::ctl::release::{lease_of, load, load_trust};
 use crate::ctl::session::Session;
-use crate::ctl::table::{Table, fields};
+use crate::ctl::table::fields;
 use crate::model::fleet::{InFlight, OnDrift, OnFailure, Policy, RebootPolicy, Release, Wave};
-use crate::model::id::RolloutId;
+use crate::model::id::{HostName, RolloutId};
 use crate::model::limit::{SelfRollback, self_rollback};
 use crate::model::time::Timestamp;
 use crate::trust::{Floor, check_lease, draft};
 use crate::wire::v1::release::{LeaseBody, SignedRelease, date as wire_date};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -148,15 +149,19 @@ fn render(release: &Release, lease: &LeaseBody, signed: &SignedRelease, now: Tim
     text
 }
 
+/// Lists the waves, each with its hosts and rules below it.
 fn waves(release: &Release) -> String {
-    let mut table = Table::new(&["WAVE", "NAME", "HOSTS", "RULES"]);
+    let mut text = String::new();
     for (number, wave) in release.waves.iter().enumerate() {
-        let names: Vec<String> = wave.hosts.iter().take(MAX_NAMES).map(ToString::to_string).collect();
-        let more = if wave.hosts.len() > MAX_NAMES { ", …" } else { "" };
-        let hosts = format!("{}: {}{more}", wave.hosts.len(), names.join(" "));
-        table.row([(number + 1).to_string(), wave.name.to_string(), hosts, rules(wave).join("; ")]);
+        let names: Vec<&str> = wave.hosts.iter().take(MAX_NAMES).map(HostName::as_str).collect();
+        let more = if wave.hosts.len() > MAX_NAMES { " …" } else { "" };
+        let hosts = count(u64::try_from(wave.hosts.len()).unwrap_or(u64::MAX), "host");
+        let _ = writeln!(text, "wave {} {}: {hosts}: {}{more}", number + 1, wave.name, names.join(" "));
+        for rule in rules(wave) {
+            let _ = writeln!(text, "  - {rule}");
+        }
     }
-    table.render()
+    text
 }
 
 /// Gives a wave's rules in words.
