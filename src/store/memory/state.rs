@@ -42,7 +42,9 @@ pub(crate) type Table<K, V> = fn(&mut State) -> &mut BTreeMap<K, V>;
 
 /// The way back from every change of one job.
 #[derive(Default)]
-pub(crate) struct Undo(Vec<Box<dyn FnOnce(&mut State)>>);
+pub(crate) struct Undo(Vec<Step>);
+
+type Step = Box<dyn FnOnce(&mut State)>;
 
 impl Undo {
     /// Sets or removes a row, and remembers what was there.

@@ -23,9 +23,8 @@ fn column(row: &Row<'_>, at: usize) -> String {
 
 /// Reads a value that SQLite's own type describes whole.
 pub(crate) fn plain<T: FromSql>(row: &Row<'_>, at: usize) -> Read<T> {
-    row.get(at).map_err(|error| match error {
-        rusqlite::Error::SqliteFailure(..) => Unread::Engine(error),
-        other => bad(&column(row, at), other),
+    row.get(at).map_err(|error| {
+        if error.sqlite_error().is_some() { Unread::Engine(error) } else { bad(&column(row, at), error) }
     })
 }
 

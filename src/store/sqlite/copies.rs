@@ -19,7 +19,7 @@ pub(crate) const RESTORING: &str = ".restoring";
 /// Pages that are copied between two looks at whether the other side is busy: 16 MiB.
 const STEP_PAGES: i32 = 4096;
 
-/// How long a busy step waits before it is tried again, and how often: 30 s in all.
+/// How long a busy step waits before it is tried again, and how often in all: 30 s.
 const STEP_WAIT: Duration = Duration::from_millis(100);
 const STEP_TRIES: u32 = 300;
 
@@ -149,7 +149,14 @@ fn fill(from: &Connection, path: &Path, to: &Path) -> Result<StoreMark, StoreErr
     // One open read keeps the whole copy at one moment; without it every commit would start it again.
     let moment = from.unchecked_transaction().map_err(|error| store_error(path, error))?;
     read_mark(&moment).map_err(|error| store_error(path, error))?;
-    step_through(&moment, &mut copy).map_err(|error| store_error(to, error))?;
+    step_through(&moment, &mut copy).map_err(|error| {
+        let error = store_error(to, error);
+        // Reading the source fails through the copy.
+        if let StoreError::Corrupt { detail, .. } = error {
+            return StoreError::Corrupt { place: path.display().to_string(), detail };
+        }
+        error
+    })?;
     drop(moment);
     // One file that needs no log beside it, wherever it is carried.
     copy.pragma_update(None, "journal_mode", "delete").map_err(|error| store_error(to, error))?;
@@ -160,23 +167,18 @@ fn fill(from: &Connection, path: &Path, to: &Path) -> Result<StoreMark, StoreErr
 
 fn step_through(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
     let backup = Backup::new(from, to)?;
-    let mut tries = 0;
-    loop {
-        match backup.step(STEP_PAGES)? {
-            StepResult::Done => return Ok(()),
-            StepResult::More => tries = 0,
-            _ if tries < STEP_TRIES => {
-                tries += 1;
-                std::thread::sleep(STEP_WAIT);
-            }
-            _ => {
-                return Err(rusqlite::Error::SqliteFailure(
-                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-                    None,
-                ));
-            }
+    for _ in 0..STEP_TRIES {
+        let mut said = StepResult::More;
+        while said == StepResult::More {
+            said = backup.step(STEP_PAGES)?;
         }
+        if said == StepResult::Done {
+            return Ok(());
+        }
+        std::thread::sleep(STEP_WAIT);
     }
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    Err(rusqlite::Error::SqliteFailure(busy, None))
 }
 
 /// Changes the files. From the first rename on, `open` refuses the database until the last one is done, so that
