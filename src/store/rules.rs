@@ -79,10 +79,10 @@ pub(crate) fn cell(row: &RecordRow) -> Cell {
     Cell { rollout: row.rollout.clone(), wave: row.wave, changed: row.changed, bucket: row.bucket }
 }
 
-/// Returns the budgets that a record takes from now, each once.
-pub(crate) fn taken(row: &RecordRow) -> BTreeSet<Tag> {
-    match row.bucket {
-        Bucket::InFlight | Bucket::Failing => row.budgets.iter().cloned().collect(),
+/// Returns the budgets that a record in this bucket takes from, each once.
+pub(crate) fn taken(bucket: Bucket, budgets: &[Tag]) -> BTreeSet<&Tag> {
+    match bucket {
+        Bucket::InFlight | Bucket::Failing => budgets.iter().collect(),
         Bucket::Waiting | Bucket::Succeeded | Bucket::Unchanged | Bucket::Failed | Bucket::Neutral => BTreeSet::new(),
     }
 }

@@ -60,9 +60,9 @@ impl<'a> MemoryTx<'a> {
         let cell = rules::cell(row);
         let n = moved(self.state.tallies.get(&cell).copied().unwrap_or(0));
         self.set(|s| &mut s.tallies, cell, Some(n))?;
-        for tag in rules::taken(row) {
-            let n = moved(self.state.budgets.get(&tag).copied().unwrap_or(0));
-            self.set(|s| &mut s.budgets, tag, Some(n))?;
+        for tag in rules::taken(row.bucket, &row.budgets) {
+            let n = moved(self.state.budgets.get(tag).copied().unwrap_or(0));
+            self.set(|s| &mut s.budgets, tag.clone(), Some(n))?;
         }
         Ok(())
     }

@@ -18,7 +18,11 @@ pub(crate) fn record(tx: &SqliteTx<'_>, host: &HostName, rollout: &RolloutId) ->
 }
 
 pub(crate) fn put(tx: &SqliteTx<'_>, row: &RecordRow) -> Result<(), StoreError> {
-    recount(tx, record(tx, &row.host, &row.rollout)?.as_ref(), row)?;
+    let sql = "SELECT wave, changed, bucket, budgets FROM records WHERE host = ?1 AND rollout = ?2";
+    let old = tx.first(sql, params![row.host.as_str(), row.rollout.to_string()], |row| {
+        Ok(Counted { wave: count(row, 0)?, changed: plain(row, 1)?, bucket: bucket(row, 2)?, budgets: tags(row, 3)? })
+    })?;
+    recount(tx, old.as_ref(), row)?;
     let sql = "INSERT INTO records
             (host, rollout, attempt, wave, state, is_final, changed, bucket, budgets, updated, body)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
@@ -41,21 +45,30 @@ pub(crate) fn put(tx: &SqliteTx<'_>, row: &RecordRow) -> Result<(), StoreError> 
     tx.execute(sql, values).map(drop)
 }
 
+/// What a stored record counts as.
+struct Counted {
+    wave: u32,
+    changed: bool,
+    bucket: Bucket,
+    budgets: Vec<Tag>,
+}
+
 /// Moves the counters from the old row to the new one, as far as they differ.
-fn recount(tx: &SqliteTx<'_>, old: Option<&RecordRow>, new: &RecordRow) -> Result<(), StoreError> {
-    let (was, is) = (old.map(rules::cell), rules::cell(new));
-    if was.as_ref() != Some(&is) {
-        if let Some(was) = was {
-            let sql = "UPDATE tallies SET n = n - 1
-                WHERE rollout = ?1 AND wave = ?2 AND changed = ?3 AND bucket = ?4 AND n > 0";
-            let values = params![was.rollout.to_string(), was.wave, was.changed, bucket_word(was.bucket)];
-            one(tx, tx.execute(sql, values)?, || format!("the tally of {} wave {} is short", was.rollout, was.wave))?;
-        }
+fn recount(tx: &SqliteTx<'_>, old: Option<&Counted>, new: &RecordRow) -> Result<(), StoreError> {
+    let moved = |old: &Counted| (old.wave, old.changed, old.bucket) != (new.wave, new.changed, new.bucket);
+    if let Some(old) = old.filter(|old| moved(old)) {
+        let sql = "UPDATE tallies SET n = n - 1
+            WHERE rollout = ?1 AND wave = ?2 AND changed = ?3 AND bucket = ?4 AND n > 0";
+        let values = params![new.rollout.to_string(), old.wave, old.changed, bucket_word(old.bucket)];
+        one(tx, tx.execute(sql, values)?, || format!("the tally of {} wave {} is short", new.rollout, old.wave))?;
+    }
+    if old.is_none_or(moved) {
         let sql = "INSERT INTO tallies (rollout, wave, changed, bucket, n) VALUES (?1, ?2, ?3, ?4, 1)
             ON CONFLICT DO UPDATE SET n = n + 1";
-        tx.execute(sql, params![is.rollout.to_string(), is.wave, is.changed, bucket_word(is.bucket)])?;
+        tx.execute(sql, params![new.rollout.to_string(), new.wave, new.changed, bucket_word(new.bucket)])?;
     }
-    let (was, is) = (old.map(rules::taken).unwrap_or_default(), rules::taken(new));
+    let was = old.map(|old| rules::taken(old.bucket, &old.budgets)).unwrap_or_default();
+    let is = rules::taken(new.bucket, &new.budgets);
     for tag in was.difference(&is) {
         let freed = tx.execute("UPDATE budgets SET n = n - 1 WHERE tag = ?1 AND n > 0", params![tag.as_str()])?;
         one(tx, freed, || format!("the count of budget {tag} is short"))?;

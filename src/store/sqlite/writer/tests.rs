@@ -136,3 +136,13 @@ fn many_jobs_share_one_commit() {
     assert_eq!(bench.stored_count(), 1);
     assert_eq!(bench.hosts().len(), 100);
 }
+
+/// No kill of a process can show this: only a power cut would.
+#[test]
+fn a_commit_is_synced_before_it_is_answered() {
+    let bench = bench();
+    let pragma = |name: &str| bench.writer.conn.pragma_query_value(None, name, |row| row.get::<_, String>(0));
+    assert_eq!(pragma("journal_mode").unwrap(), "wal");
+    let full = bench.writer.conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
+    assert_eq!(full.unwrap(), 2);
+}
