@@ -12,8 +12,9 @@ use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{StoreError, Tx};
 use crate::system::sim::log::Entry;
 use crate::wire::stored;
-use crate::wire::v1::agent::EventEnvelope;
+use crate::wire::v1::event::EventBody;
 use anyhow::{Context, anyhow};
+use serde::Deserialize;
 use std::fs;
 use std::path::Path;
 
@@ -133,9 +134,15 @@ fn read_store(tx: &mut dyn Tx) -> Result<Evidence, StoreError> {
     Ok(evidence)
 }
 
+/// What all stored events have in common, whoever wrote them.
+#[derive(Deserialize)]
+struct Said {
+    event: EventBody,
+}
+
 fn stored_event(row: EventRow) -> StoredEvent {
-    let envelope = serde_json::from_str::<EventEnvelope>(&row.body).ok();
-    let event = envelope.and_then(|envelope| Event::try_from(envelope.event).ok());
+    let said = serde_json::from_str::<Said>(&row.body).ok();
+    let event = said.and_then(|said| Event::try_from(said.event).ok());
     let EventRow { host, rollout, attempt, author, seq, .. } = row;
     StoredEvent { host, rollout, attempt, author, seq, event }
 }

@@ -131,7 +131,7 @@ impl Server {
         let transport = self.transport()?;
         let begun = Instant::now();
         while begun.elapsed() < START_LIMIT {
-            let probe = Request::get("/readyz").limit(Duration::from_secs(2));
+            let probe = Request::get("/healthz").limit(Duration::from_secs(2));
             tokio::select! {
                 _ = process.wait() => return Ok(false),
                 answer = send(&transport, probe) => if answer.is_ok() {
