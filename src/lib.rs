@@ -10,6 +10,7 @@
 //! runtime  client  probe     clock and process edges · typed HTTP client · health checks
 //! plane  agent               the control plane · the agent on each host
 //! ctl                        the operator's command
+//! program                    the programs as functions: command line, wiring, exit code
 //! ```
 //!
 //! A release flows: `ctl` signs and publishes → `plane` verifies, stores, opens a rollout and
@@ -28,4 +29,5 @@ pub mod client;
 pub mod plane;
 pub mod agent;
 pub mod ctl;
+pub mod program;
 pub mod runtime;

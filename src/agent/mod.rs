@@ -17,7 +17,6 @@ pub mod offer;
 pub mod snapshot;
 pub mod driver;
 pub mod recovery;
-pub mod program;
 
 use crate::agent::driver::{Driver, Exit};
 use crate::agent::journal::file::JournalFile;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    convoy::agent::program::run(std::env::args_os())
+    convoy::program::agent::run(std::env::args_os())
 }

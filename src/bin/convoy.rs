@@ -9,7 +9,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Verb::Process(process) = cli.verb {
-        return process.run();
+        return convoy::program::run(process);
     }
     start(LogFormat::Text);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

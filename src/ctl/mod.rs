@@ -64,7 +64,7 @@ pub enum Verb {
     /// List the exit codes
     #[command(hide = true, long_about = exit::table())]
     ExitCodes,
-    /// A process of the demo; it is run by [`demo::part::Process::run`], before any runtime is made
+    /// A process of the demo; it is run before any runtime is made
     #[command(flatten)]
     Process(demo::part::Process),
 }

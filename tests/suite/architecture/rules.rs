@@ -33,8 +33,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/ctl", &["model", "wire", "trust", "client", "runtime"]),
     ("src/ctl/demo", &["model", "wire", "trust", "store", "client", "system", "plane", "agent", "runtime"]),
     (
-        "src/bin",
+        // Whole programs: what `bin` may, so that the demo's processes can be started from one file.
+        "src/program",
         &["plane", "agent", "activator", "ctl", "client", "store", "system", "trust", "model", "wire", "runtime"],
+    ),
+    (
+        "src/bin",
+        &[
+            "program",
+            "plane",
+            "agent",
+            "activator",
+            "ctl",
+            "client",
+            "store",
+            "system",
+            "trust",
+            "model",
+            "wire",
+            "runtime",
+        ],
     ),
     ("src/lib.rs", &[]),
 ];

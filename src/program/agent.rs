@@ -1,5 +1,4 @@
-//! The whole of `convoy-agent`: command line, wiring, exit code. In the library, so that the demo can start the very
-//! same program from its own file.
+//! The whole of `convoy-agent`: command line, wiring, exit code. Must not decide anything.
 
 use crate::agent::config::{Config, MAX_CONFIG};
 use crate::agent::journal::file::DiskFile;
