@@ -111,6 +111,8 @@ impl Plane {
         let now = self.now();
         let facts = self.facts();
         let deadlines = self.look(|desk| desk.deadlines()).await?;
+        // Once, when it ends: a nudge is work, and work left to do starts the next round at once.
+        let grace_ends = !last.grace_over && facts.up_for >= facts.grace;
         let mut next = None;
         let mut soonest = |at: Timestamp| next = Some(next.map_or(at, |known: Timestamp| known.min(at)));
         let mut opens = BTreeMap::new();
@@ -127,12 +129,12 @@ impl Plane {
                 soonest(at);
                 opens.insert(deadline.rollout.clone(), at);
             }
-            if !last.grace_over {
+            if grace_ends {
                 self.nudge(deadline.rollout);
             }
         }
         last.opens = opens;
-        last.grace_over = facts.up_for >= facts.grace;
+        last.grace_over |= grace_ends;
         if !last.grace_over {
             soonest(now.plus(facts.grace.saturating_sub(facts.up_for)));
         }

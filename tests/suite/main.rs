@@ -23,3 +23,4 @@ mod sim_world;
 mod sim_scenarios;
 mod sim_disk;
 mod sim_memory;
+mod simulation;

@@ -50,10 +50,15 @@ impl Driver {
     }
 
     fn take_orders(&mut self, dispatch: Dispatch) {
-        self.link.poll.at = Instant::now();
         self.link.tag = Some(dispatch.tag);
         self.asks.new_orders();
-        self.orders = dispatch.orders.into_iter().map(|order| (order.rollout_id.clone(), order)).collect();
+        let orders = dispatch.orders.into_iter().map(|order| (order.rollout_id.clone(), order)).collect();
+        if self.orders == orders {
+            // Asked again and told the same: what naps goes on napping, or the asking would never end.
+            return;
+        }
+        self.link.poll.at = Instant::now();
+        self.orders = orders;
         let orders: Vec<_> = self.orders.values().cloned().collect();
         for order in orders {
             self.naps.remove(&order.rollout_id);

@@ -61,9 +61,11 @@ impl World {
     pub(crate) async fn history(&self) -> History {
         let (events, journals) = stored(self).await.unwrap();
         let acts = self.hosts.iter().enumerate();
-        let mut lines: Vec<String> = acts.flat_map(|(n, host)| {
-            host.machine.acts().into_iter().map(move |entry| format!("host {n}: {entry:?}")).collect::<Vec<_>>()
-        }).collect();
+        let mut lines: Vec<String> = acts
+            .flat_map(|(n, host)| {
+                host.machine.acts().into_iter().map(move |entry| format!("host {n}: {entry:?}")).collect::<Vec<_>>()
+            })
+            .collect();
         lines.extend(events.iter().map(|event| format!("{event:?}")));
         History { lines, events, journals }
     }
@@ -71,7 +73,7 @@ impl World {
 
 async fn stored(world: &World) -> Result<(Vec<EventRow>, Vec<JournalRow>), StoreError> {
     let names: Vec<HostName> = (0..world.hosts.len()).map(crate::simulation::fleet::host_name).collect();
-    store::read(&world.store, move |tx| {
+    store::read(&*world.store, move |tx| {
         let (mut events, mut after) = (Vec::new(), 0);
         loop {
             let page = tx.events(after, &EventFilter::default(), PAGE)?;
@@ -84,7 +86,8 @@ async fn stored(world: &World) -> Result<(Vec<EventRow>, Vec<JournalRow>), Store
             journals.extend(tx.journals(name)?);
         }
         Ok((events, journals))
-    }).await
+    })
+    .await
 }
 
 /// Looks at the fleet as it stands: the blast radius at this instant.
@@ -92,14 +95,15 @@ pub(crate) fn look(world: &World) {
     let unproven = world.hosts.iter().filter(|host| {
         let Ok(state) = host.machine.look() else { return false };
         let open = state.open_record().filter(|record| record.target == state.running);
-        state.power && open.is_some_and(|record| match record.state {
-            RootState::Launched | RootState::Soaking | RootState::Reverting => true,
-            RootState::Committing
-            | RootState::Committed
-            | RootState::Reverted
-            | RootState::Overtaken
-            | RootState::Kept => false,
-        })
+        state.power
+            && open.is_some_and(|record| match record.state {
+                RootState::Launched | RootState::Soaking | RootState::Reverting => true,
+                RootState::Committing
+                | RootState::Committed
+                | RootState::Reverted
+                | RootState::Overtaken
+                | RootState::Kept => false,
+            })
     });
     let unproven = unproven.count();
     assert!(unproven <= BUDGET, "{unproven} hosts run an unproven release, {BUDGET} may");
@@ -266,9 +270,8 @@ fn waves_in_order(
     for wave in 1..waves.len() {
         let target = |n: usize| &release.targets[n];
         let committed = |n: usize| at(n, &|act| matches!(act, Act::Committed { closure } if closure == target(n)));
-        let started = |n: usize| {
-            at(n, &|act| matches!(act, Act::SwitchStarted { by: By::Forward, to, .. } if to == target(n)))
-        };
+        let started =
+            |n: usize| at(n, &|act| matches!(act, Act::SwitchStarted { by: By::Forward, to, .. } if to == target(n)));
         let proven = members(wave - 1).into_iter().filter_map(committed).min();
         let first = members(wave).into_iter().filter_map(started).min();
         if first.is_some_and(|first| proven.is_none_or(|proven| first < proven)) {

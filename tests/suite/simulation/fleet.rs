@@ -78,9 +78,7 @@ pub(crate) fn release(number: u64, closures: &[Closure], again: bool) -> Release
     let entry = |n: usize| (host_name(n).to_string(), json!({ "closure": closures[n].as_str(), "tags": ["all"] }));
     let names = |from: usize, to: usize| (from..to).map(|n| host_name(n).to_string()).collect::<Vec<_>>();
     let waves = [("canary", 0, 3), ("some", 3, hosts / 2), ("rest", hosts / 2, hosts)];
-    let wave = |(name, from, to): (&str, usize, usize)| {
-        json!({ "name": name, "hosts": names(from, to), "maxInFlight": BUDGET, "waitMs": 60_000 })
-    };
+    let wave = |(name, from, to): (&str, usize, usize)| json!({ "name": name, "hosts": names(from, to), "maxInFlight": BUDGET, "waitMs": 60_000 });
     let manifest = json!({
         "schema": "convoy.release/1",
         "release": format!("stable@{number}"),

@@ -59,7 +59,10 @@ fn fifty_seeds_of_a_day_with_every_fault_keep_the_promises() {
     assert!(broken.is_empty(), "{} promises were broken:\n{}", broken.len(), broken.join("\n"));
     // A plan that does nothing proves nothing.
     assert!(sum.committed > 50 * SEEDS && sum.reverted > SEEDS && sum.adopted > SEEDS, "{sum:?}");
-    assert!(sum.agent_kills > SEEDS && sum.plane_kills > SEEDS && sum.wipes > SEEDS && sum.power_cuts > SEEDS, "{sum:?}");
+    assert!(
+        sum.agent_kills > SEEDS && sum.plane_kills > SEEDS && sum.wipes > SEEDS && sum.power_cuts > SEEDS,
+        "{sum:?}"
+    );
     assert!(sum.lost_messages > 100 * SEEDS && sum.repeated_messages > 10 * SEEDS, "{sum:?}");
 }
 

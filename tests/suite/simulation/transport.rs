@@ -70,7 +70,7 @@ impl Net {
         message = message.header("content-type", "application/json");
         let body = request.body.clone().map_or_else(Body::empty, Body::from);
         let message = message.body(body).map_err(|why| why.to_string())?;
-        let answer = router.oneshot(message).await.map_err(|never| match never {})?;
+        let Ok(answer) = router.oneshot(message).await;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), request.max_answer).collect().await;
         let body = body.map_err(|why| why.to_string())?.to_bytes().to_vec();

@@ -18,14 +18,14 @@ use convoy::store::memory::MemoryStore;
 use convoy::system::System;
 use convoy::system::sim::backing::Backing;
 use convoy::system::sim::machine::{Machine, Setup};
-use convoy::system::sim::memory::{AgentFactory, MemoryHost, Reach};
 use convoy::system::sim::memory::World as HostWorld;
+use convoy::system::sim::memory::{AgentFactory, MemoryHost, Reach};
 use convoy::trust::{Lease, SigningKey, TrustFile, sign_release};
 use convoy::wire::v1::release::SignedRelease;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -71,7 +71,7 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) releases: Vec<Published>,
     pub(crate) faults: Faults,
-    pub(crate) store: MemoryStore,
+    pub(crate) store: Arc<MemoryStore>,
     key: SigningKey,
     trust: TrustFile,
     control: Option<Control>,
@@ -84,7 +84,7 @@ impl World {
         let key = SigningKey::generate("release", &mut rng).unwrap();
         let trust = TrustFile::new(1, [key.public()]).unwrap();
         let net = Arc::new(Net::new(ChaCha20Rng::seed_from_u64(rng.next_u64())));
-        let store = MemoryStore::new(store_id(&mut rng));
+        let store = Arc::new(MemoryStore::new(store_id(&mut rng)));
         let trusted = trust.to_json();
         let made = (0..hosts).map(|n| host(n, &clock, &net, (rng.next_u64(), &trusted)));
         let hosts = made.collect();
@@ -105,7 +105,7 @@ impl World {
             ..RawConfig::default()
         };
         let parts = plane::Parts {
-            store: Arc::new(self.store.clone()) as Arc<dyn Store>,
+            store: self.store.clone() as Arc<dyn Store>,
             clock: self.clock.clone(),
             rng: ChaCha20Rng::seed_from_u64(self.rng.next_u64()),
             trust: self.trust.clone(),
@@ -133,10 +133,8 @@ impl World {
     pub(crate) async fn restore_store(&mut self, copy: Option<MemoryStore>) {
         self.kill_plane();
         self.faults.restores += 1;
-        self.store = match copy {
-            Some(copy) => copy,
-            None => MemoryStore::new(store_id(&mut self.rng)),
-        };
+        let empty = MemoryStore::new(store_id(&mut self.rng));
+        self.store = Arc::new(copy.unwrap_or(empty));
         self.start_plane().await;
     }
 
