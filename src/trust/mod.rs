@@ -12,7 +12,6 @@ pub mod keyring;
 pub mod lease;
 pub mod release;
 mod signature;
-pub mod summary;
 
 pub use crate::trust::error::TrustError;
 pub use crate::trust::key::{PublicKey, SigningKey};
@@ -21,7 +20,6 @@ pub use crate::trust::lease::{Floor, Lease, check_lease};
 pub use crate::trust::release::{
     Verified, VerifiedFor, draft, parse_signed, renew_lease, sign_release, verify, verify_for_host,
 };
-pub use crate::trust::summary::Summary;
 
 #[cfg(test)]
 mod tests;
