@@ -353,3 +353,32 @@ fn a_draft_has_the_digest_of_what_will_be_signed() {
     assert_eq!(verify(&signed("1", &[key("ci", 1)]), &file).unwrap().release.digest, digest);
     assert!(draft("{").is_err());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_changed_bit_anywhere_is_refused(part in 0..4_usize, at in any::<prop::sample::Index>(), bit in 0..7_u8) {
+        let file = trust(1, &[&key("ci", 1)]);
+        let mut changed = signed("1", &[key("ci", 1)]);
+        let text = match part {
+            0 => &mut changed.manifest,
+            1 => &mut changed.signatures[0].signature,
+            2 => &mut changed.lease.statement,
+            _ => &mut changed.lease.signatures[0].signature,
+        };
+        let mut bytes = text.clone().into_bytes();
+        *at.get_mut(&mut bytes) ^= 1 << bit;
+        *text = String::from_utf8(bytes).expect("ASCII stays ASCII without the eighth bit");
+        prop_assert!(verify(&changed, &file).is_err());
+    }
+
+    #[test]
+    fn any_text_at_all_is_no_panic(text in ".{0,80}") {
+        let file = trust(1, &[&key("ci", 1)]);
+        prop_assert!(verify(&signed_text(&text), &file).is_err());
+        prop_assert!(TrustFile::parse(&text).is_err());
+        prop_assert!(SigningKey::parse(&text).is_err());
+        prop_assert!(parse_signed(text.as_bytes()).is_err());
+    }
+}
