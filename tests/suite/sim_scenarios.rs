@@ -300,7 +300,13 @@ fn a_trial_boot_is_guarded_by_the_dead_man_whose_act_ends_in_the_prior() {
         other_kernel(new);
         new.agent.agent = AgentKind::CrashLoop;
     };
-    let acts = &["booted clean=true closure=new", "deadManFired verdict=AgentCrashLoop", "reverted closure=old"];
+    let acts = &[
+        "booted clean=true closure=new",
+        "deadManFired verdict=AgentCrashLoop",
+        "rollbackFailed why=refused: another kernel runs",
+        "booted clean=true closure=old",
+        "reverted closure=old",
+    ];
     let scenario = Scenario { signed: trial, plane: Plane::Answers, ..Scenario::behaves(crash) };
     check(&scenario.reverts("AgentCrashLoop").by(acts));
 }

@@ -72,6 +72,9 @@ pub trait Backing: Clone + Send + Sync + 'static {
     /// [`SimError`] when there is none.
     fn kept_release(&self, name: &str) -> Result<String, SimError>;
 
+    /// Forgets the signed release of an attempt whose record is not kept any more.
+    fn forget_release(&self, name: &str);
+
     /// Starts the agent in this boot.
     ///
     /// # Errors

@@ -248,6 +248,11 @@ impl Backing for DiskHost {
         files::read(&self.path(RELEASES).join(name))
     }
 
+    fn forget_release(&self, name: &str) {
+        // One that is not there is forgotten already.
+        drop(std::fs::remove_file(self.path(RELEASES).join(name)));
+    }
+
     fn start_agent(&self, boot: &BootId) -> Result<DiskAgent, SimError> {
         let argv = self.look()?.machine.agent;
         let Some((program, args)) = argv.split_first() else {

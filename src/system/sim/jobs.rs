@@ -3,19 +3,18 @@
 
 use crate::model::facts::{UnitFailure, Verdict};
 use crate::model::id::{BootId, Closure};
-use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, dead_man_due};
+use crate::model::root_record::{RootEvent, RootState, SwitchResult, dead_man_due};
 use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentFile, AgentKind, SimClosure, SwitchOutcome};
 use crate::system::sim::draft::Draft;
 use crate::system::sim::error::SimError;
 use crate::system::sim::host::SimHost;
 use crate::system::sim::log::{Act, By};
+use crate::system::sim::rollback::revert;
 use crate::system::sim::state::{Job, Mark};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// How often a rollback tries to get the lock.
-const LOCK_RETRY: Duration = Duration::from_millis(50);
 /// How long a switch waits for the restarted agent to say that it runs.
 const AGENT_READY: Duration = Duration::from_secs(3);
 /// How long a switch that hangs hangs: longer than any limit.
@@ -37,8 +36,10 @@ pub async fn run<B: Backing>(backing: B, boot: BootId, job: Job, mark: Mark) -> 
 
 /// How a switch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
+pub(crate) enum Exit {
+    /// By itself, with this status.
     Code(i32),
+    /// Killed at its limit.
     TimedOut,
 }
 
@@ -70,7 +71,7 @@ async fn forward<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
 }
 
 /// Runs a closure's `switch-to-configuration test`: nothing, then `/run/current-system` moves, then units settle.
-async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> Result<Exit, SimError> {
+pub(crate) async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> Result<Exit, SimError> {
     let SimClosure { behaviour, agent, .. } = host.backing().closure(closure)?;
     let (until_active, until_settled) = behaviour.switch_times();
     sleep(until_active).await;
@@ -165,76 +166,6 @@ async fn commit<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
         host.change(|draft| if draft.notice_takeover()? { Ok(()) } else { step(draft, target) })?;
     }
     Ok(())
-}
-
-async fn revert<B: Backing>(host: &SimHost<B>, mark: Mark) -> Result<(), SimError> {
-    let record = host.change(|draft| draft.open_record())?;
-    let tried = timeout(record.terms.rollback_limit, bring_back(host, &record, mark)).await;
-    let trouble = match tried {
-        Ok(Ok(())) => None,
-        Ok(Err(error @ (SimError::Off | SimError::NotMine))) => return Err(error),
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some("the rollback outlived its limit".to_owned()),
-    };
-    host.change(|draft| {
-        if draft.state.lock.as_ref().is_some_and(|lock| lock.mark == Some(mark)) {
-            draft.unlock();
-        }
-        draft.done(Job::Revert);
-        let trouble = trouble.or_else(|| not_back(draft, &record));
-        match trouble {
-            None => draft.step(&RootEvent::RevertDone),
-            Some(why) => {
-                draft.log(Act::RollbackFailed { why: why.clone() });
-                draft.step(&RootEvent::RevertFailed(why))
-            }
-        }
-    })
-}
-
-/// Sees to it that the prior runs and is the boot default.
-async fn bring_back<B: Backing>(host: &SimHost<B>, record: &RootRecord, mark: Mark) -> Result<(), SimError> {
-    let prior = &record.prior;
-    while !host.change(|draft| Ok(draft.take_lock(By::Rollback, Some(mark)).is_ok()))? {
-        sleep(LOCK_RETRY).await;
-    }
-    let switch = host.change(|draft| {
-        let touched = draft.state.profile != *prior || draft.state.loader != *prior;
-        if touched {
-            draft.write_default(prior, By::Rollback);
-        }
-        // A switch that was killed may have stopped units before it moved the link.
-        let halfway = record.result.is_none() && record.started.boot == draft.now.boot;
-        let from = draft.state.running.clone();
-        let switch = from != *prior || halfway;
-        if switch {
-            let action = if touched { "switch" } else { "test" }.to_owned();
-            draft.log(Act::SwitchStarted { by: By::Rollback, from, to: prior.clone(), action });
-        }
-        Ok(switch)
-    })?;
-    if switch {
-        let exit = switch_to(host, prior, By::Rollback).await?;
-        host.change(|draft| {
-            draft.log(Act::SwitchEnded { by: By::Rollback, to: prior.clone(), result: exit.to_string() });
-            Ok(())
-        })?;
-    }
-    Ok(())
-}
-
-/// Says why the prior is not back. After a boot into it what runs counts alone: there is no other way left.
-fn not_back(draft: &Draft<'_>, record: &RootRecord) -> Option<String> {
-    let state = &draft.state;
-    if state.running != record.prior || state.profile != record.prior || state.loader != record.prior {
-        return Some(format!("{} runs and {} would boot", state.running, state.loader));
-    }
-    if record.rollback_trouble.is_some() || record.started.boot != draft.now.boot {
-        return None;
-    }
-    let failed = draft.failed_units().unwrap_or_default();
-    let new: Vec<String> = failed.into_iter().filter(|unit| !state.baseline.contains(unit)).collect();
-    (!new.is_empty()).then(|| format!("units failed on the way back: {}", new.join(", ")))
 }
 
 async fn dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {

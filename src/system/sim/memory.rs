@@ -3,7 +3,7 @@
 
 use crate::model::id::{BootId, Closure};
 use crate::runtime::clock::Clock;
-use crate::system::sim::backing::{Agent, Backing};
+use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::SimClosure;
 use crate::system::sim::draft::{Draft, Place};
 use crate::system::sim::error::SimError;
@@ -11,14 +11,13 @@ use crate::system::sim::host::SimHost;
 use crate::system::sim::log::Entry;
 use crate::system::sim::machine::Setup;
 use crate::system::sim::state::{HostState, Job, Mark};
-use crate::system::sim::tasks::{BoxFuture, OffsetClock, Tasks, lock};
+use crate::system::sim::tasks::{BoxFuture, MemoryAgent, OffsetClock, Tasks, lock};
 use crate::system::sim::{init, jobs, power};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 /// Makes the agent's future, once for each start, for the boot that it is started in.
 pub type AgentFactory = Arc<dyn Fn(SimHost<MemoryHost>) -> BoxFuture + Send + Sync>;
@@ -52,7 +51,7 @@ struct Inner {
     log: Mutex<Vec<Entry>>,
     store: Mutex<BTreeMap<Closure, SimClosure>>,
     releases: Mutex<BTreeMap<String, String>>,
-    tasks: Tasks,
+    tasks: Arc<Tasks>,
     boots: AtomicU64,
     revision: watch::Sender<u64>,
 }
@@ -70,7 +69,7 @@ impl MemoryHost {
             log: Mutex::default(),
             store: Mutex::new(BTreeMap::from([(closure.path.clone(), closure)])),
             releases: Mutex::default(),
-            tasks: Tasks::default(),
+            tasks: Arc::default(),
             boots: AtomicU64::new(0),
             revision: watch::Sender::new(0),
         };
@@ -254,40 +253,14 @@ impl Backing for MemoryHost {
         kept.ok_or_else(|| SimError::invalid("release", &format!("none is kept of {name}")))
     }
 
+    fn forget_release(&self, name: &str) {
+        lock(&self.inner.releases).remove(name);
+    }
+
     fn start_agent(&self, boot: &BootId) -> Result<MemoryAgent, SimError> {
         let mark = self.inner.tasks.reserve();
         let task = (self.inner.world.agent)(SimHost::of_boot(self.clone(), boot.clone()));
-        let handle = self.inner.tasks.spawn(mark, task);
-        Ok(MemoryAgent { host: self.clone(), mark, handle })
-    }
-}
-
-/// An agent that runs as a task. Dropping it aborts the task.
-#[derive(Debug)]
-pub struct MemoryAgent {
-    host: MemoryHost,
-    mark: Mark,
-    handle: JoinHandle<()>,
-}
-
-impl Agent for MemoryAgent {
-    fn mark(&self) -> Mark {
-        self.mark
-    }
-
-    async fn ended(&mut self) {
-        // An agent that panicked has ended too.
-        drop((&mut self.handle).await);
-    }
-
-    async fn stop(&mut self) {
-        self.host.kill(self.mark);
-    }
-}
-
-impl Drop for MemoryAgent {
-    fn drop(&mut self) {
-        self.host.kill(self.mark);
+        Ok(MemoryAgent::new(&self.inner.tasks, mark, task))
     }
 }
 

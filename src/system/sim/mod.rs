@@ -5,7 +5,7 @@
 //! closure   what a system does when it is switched to       state   what the host remembers
 //! draft     one change of it, under its lock                host    a handle on one boot of it
 //! verbs     what an agent asks of it (`System`); orders     check   what the helper checks by itself
-//! jobs      switch, commit, rollback, dead-man              init    the machine: boots, runs the agent
+//! jobs      switch, commit, dead-man; rollback              init    the machine: boots, runs the agent
 //! power     boot, shutdown, power cut, a person at it       log     what truly happened; tally: figures
 //! stand_in  the smallest agent                          cli     `convoy-agent simulate …`
 //! backing   where it is kept: on disk, with processes, or in memory, with tasks
@@ -24,6 +24,7 @@ mod check;
 mod orders;
 pub mod verbs;
 pub mod jobs;
+mod rollback;
 pub mod power;
 pub mod init;
 pub mod tasks;

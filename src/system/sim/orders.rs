@@ -46,7 +46,9 @@ impl<B: Backing> SimHost<B> {
                 check::time(draft, verified)?;
             }
             self.backing().keep_release(&release_name(&order.rollout, order.attempt), &order.signed_release)?;
-            launch(draft, order, &target)
+            let forgotten = launch(draft, order, &target)?;
+            forgotten.iter().for_each(|old| self.backing().forget_release(&release_name(&old.rollout, old.attempt)));
+            Ok(())
         })
     }
 
@@ -147,8 +149,9 @@ impl<B: Backing> SimHost<B> {
     }
 }
 
-/// Writes the root record, takes the lock, arms the dead-man and wants the switch; or defers it.
-fn launch(draft: &mut Draft<'_>, order: &StartOrder, target: &SimClosure) -> Result<(), SimError> {
+/// Writes the root record, takes the lock, arms the dead-man and wants the switch; or defers it. Returns the
+/// records that are too old to be kept.
+fn launch(draft: &mut Draft<'_>, order: &StartOrder, target: &SimClosure) -> Result<Vec<RootRecord>, SimError> {
     let launch = Launch {
         rollout: order.rollout.clone(),
         attempt: order.attempt,
@@ -161,15 +164,18 @@ fn launch(draft: &mut Draft<'_>, order: &StartOrder, target: &SimClosure) -> Res
     draft.state.baseline = draft.failed_units()?;
     draft.state.records.retain(|old| (&old.rollout, old.attempt) != (&record.rollout, record.attempt));
     draft.state.records.insert(0, record);
-    draft.state.records.truncate(MAX_RECORDS);
+    let kept = draft.state.records.len().min(MAX_RECORDS);
+    let forgotten = draft.state.records.split_off(kept);
     let booted = draft.place.read_closure(&draft.state.booted)?.behaviour.boot_components;
     if order.reboot == RebootPolicy::Trial && booted != target.behaviour.boot_components {
         let why = "boot components differ, and the release wants a trial boot".to_owned();
-        return draft.step(&RootEvent::Ended(SwitchResult::Deferred(why)));
+        draft.step(&RootEvent::Ended(SwitchResult::Deferred(why)))?;
+        return Ok(forgotten);
     }
     draft.want(Job::DeadMan);
     draft.want(Job::Forward);
-    draft.take_lock(By::Forward, None)
+    draft.take_lock(By::Forward, None)?;
+    Ok(forgotten)
 }
 
 /// Names the file of an attempt's signed release.

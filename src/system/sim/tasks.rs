@@ -2,6 +2,7 @@
 
 use crate::model::time::Timestamp;
 use crate::runtime::clock::Clock;
+use crate::system::sim::backing::Agent;
 use crate::system::sim::state::Mark;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -95,5 +96,41 @@ impl Clock for OffsetClock {
 
     fn uptime(&self) -> Duration {
         self.inner.uptime()
+    }
+}
+
+/// An agent that runs as a task. Dropping it aborts the task.
+pub struct MemoryAgent {
+    tasks: Arc<Tasks>,
+    mark: Mark,
+    handle: JoinHandle<()>,
+}
+
+impl MemoryAgent {
+    /// Spawns the agent under a reserved mark.
+    pub(crate) fn new(tasks: &Arc<Tasks>, mark: Mark, task: BoxFuture) -> Self {
+        let handle = tasks.spawn(mark, task);
+        Self { tasks: Arc::clone(tasks), mark, handle }
+    }
+}
+
+impl Agent for MemoryAgent {
+    fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    async fn ended(&mut self) {
+        // An agent that panicked has ended too.
+        drop((&mut self.handle).await);
+    }
+
+    async fn stop(&mut self) {
+        self.tasks.abort(self.mark);
+    }
+}
+
+impl Drop for MemoryAgent {
+    fn drop(&mut self) {
+        self.tasks.abort(self.mark);
     }
 }
