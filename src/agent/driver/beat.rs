@@ -1,9 +1,9 @@
 //! The heartbeat: what the host runs and holds, which attempts it knows, and what the answer repairs.
 
-use crate::agent::driver::Driver;
 use crate::agent::driver::work::{Outcome, Work};
+use crate::agent::driver::{Driver, within};
 use crate::client::{ClientError, agent};
-use crate::model::facts::{Closures, HostHold};
+use crate::model::facts::HostHold;
 use crate::model::host_rollout::Event;
 use crate::wire::v1::agent::{HeartbeatRequest, HeartbeatResponse, RolloutReport};
 use crate::wire::v1::event::{HostHoldBody, StampBody};
@@ -11,26 +11,27 @@ use rand::Rng;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// The longest delay that is taken from the control plane: the protocol's upper end.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
-/// How long looking at the machine may hold up a heartbeat.
-const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 impl Driver {
-    /// Starts a heartbeat from what is known; the machine is looked at on the way.
-    pub(crate) fn send_beat(&mut self) {
+    /// Looks at the machine, and starts a heartbeat that says what it found.
+    pub(crate) async fn send_beat(&mut self) {
         self.link.beat.at = Instant::now() + LONGEST_DELAY;
+        match within("look at the machine", self.system.observe()).await {
+            Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
+            // Another boot: the next look takes it up, with everything that follows from it.
+            Ok(_) => self.look_soon(),
+            Err(why) => tracing::warn!(host.name = %self.host, "{why}"),
+        }
         let beat = self.beat();
-        let (over, system) = (Arc::clone(&self.link.transport), Arc::clone(&self.system));
-        self.begin(Work::Beat, async move {
-            let mut beat = beat;
-            if let Ok(Ok(seen)) = timeout(LOOK_LIMIT, system.observe()).await {
-                put_closures(&mut beat, seen.closures);
-            }
-            Outcome::Beat(agent::heartbeat(over.as_ref(), &beat).await.map(Box::new))
-        });
+        let over = Arc::clone(&self.link.transport);
+        self.begin(
+            Work::Beat,
+            async move { Outcome::Beat(agent::heartbeat(over.as_ref(), &beat).await.map(Box::new)) },
+        );
     }
 
     /// Makes a heartbeat, and notes the holds that it tells of.
@@ -44,21 +45,21 @@ impl Driver {
             state: own.progress.state(),
             last_event_seq: own.last_seq,
         });
-        let mut beat = HeartbeatRequest {
+        let closures = self.seen.closures.clone();
+        let beat = HeartbeatRequest {
             hostname: self.host.clone(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             journal_id: book.journal.clone(),
             last_seq: book.last_seq,
             now: StampBody::from(&self.now()),
-            running_closure: None,
-            booted_closure: None,
-            default_closure: None,
+            running_closure: closures.running,
+            booted_closure: closures.booted,
+            default_closure: closures.default,
             holds: holds.iter().map(HostHoldBody::from).collect(),
             rollouts: rollouts.collect(),
             store_seen: book.store.clone(),
             quarantined: book.quarantined.iter().cloned().collect(),
         };
-        put_closures(&mut beat, self.seen.closures.clone());
         self.link.reporting = holds;
         beat
     }
@@ -134,10 +135,4 @@ impl Driver {
             self.record(&rollout, &Event::ClosureObserved(seen));
         }
     }
-}
-
-fn put_closures(beat: &mut HeartbeatRequest, closures: Closures) {
-    beat.running_closure = closures.running;
-    beat.booted_closure = closures.booted;
-    beat.default_closure = closures.default;
 }

@@ -78,7 +78,7 @@ impl Driver {
         }
     }
 
-    fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         if let Some((why, _)) = &self.disk {
             return format!("{why}; trying again");
         }

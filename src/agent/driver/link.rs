@@ -181,10 +181,10 @@ impl Driver {
     }
 
     /// Starts every exchange that is due.
-    pub(crate) fn exchange(&mut self) {
+    pub(crate) async fn exchange(&mut self) {
         let now = Instant::now();
         if self.link.beat.at <= now && !self.works(&Work::Beat) {
-            self.send_beat();
+            self.send_beat().await;
         }
         if self.link.send.at <= now && !self.works(&Work::Send) && self.has_unsent() {
             self.send_batch();

@@ -180,7 +180,7 @@ impl Driver {
         }
         self.deadlines().await;
         self.advance().await;
-        self.exchange();
+        self.exchange().await;
         None
     }
 

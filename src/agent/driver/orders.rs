@@ -52,16 +52,18 @@ impl Driver {
     fn take_orders(&mut self, dispatch: Dispatch) {
         self.link.tag = Some(dispatch.tag);
         self.asks.new_orders();
-        let orders = dispatch.orders.into_iter().map(|order| (order.rollout_id.clone(), order)).collect();
+        let told = |order: Order| (order.rollout_id.clone(), order);
+        let orders = dispatch.orders.into_iter().map(told).collect();
         if self.orders == orders {
             // Asked again and told the same: what naps goes on napping, or the asking would never end.
             return;
         }
         self.link.poll.at = Instant::now();
-        self.orders = orders;
-        let orders: Vec<_> = self.orders.values().cloned().collect();
-        for order in orders {
-            self.naps.remove(&order.rollout_id);
+        let before = std::mem::replace(&mut self.orders, orders);
+        for (rollout, order) in self.orders.clone() {
+            if before.get(&rollout) != Some(&order) {
+                self.naps.remove(&rollout);
+            }
             self.take_order(&order);
         }
     }

@@ -182,6 +182,8 @@ impl Driver {
             }
             self.asks.seqs.remove(&rollout);
             if answer.granted {
+                // What comes after this permit may need another one under the same orders.
+                self.asks.spent.remove(&rollout);
                 self.asks.granted.insert(rollout);
             } else {
                 self.record(&rollout, &Event::PermitLapsed(answer.holds.join("; ")));

@@ -2,3 +2,7 @@
 
 mod world;
 mod attempts;
+mod memories;
+mod boots;
+mod delivery;
+mod holds;

@@ -62,6 +62,8 @@ pub(crate) fn rollout() -> RolloutId {
 pub(crate) enum Grant {
     Yes,
     No,
+    /// Yes, so many times; then no.
+    Times(u32),
     /// The answer is lost on its way, so many times.
     Lost(u32),
 }
@@ -76,6 +78,8 @@ pub(crate) struct PlaneState {
     pub(crate) held: BTreeMap<String, Vec<EventEnvelope>>,
     bases: BTreeMap<String, BaseBody>,
     fenced: BTreeSet<String>,
+    /// What was answered to which question: the same again.
+    answers: BTreeMap<u64, bool>,
     /// The newest attempt as the control plane sees it.
     pub(crate) record: Option<HostRollout>,
     /// Given to agents that do not list the rollout, whatever the record says.
@@ -122,9 +126,8 @@ impl Plane {
     fn answer(&self, request: &Request) -> Result<Answer, ClientError> {
         let mut state = self.lock();
         state.requests += 1;
-        let lost = state.lose.iter().map(|n| n - 1).collect::<BTreeSet<_>>();
         let lose = state.lose.contains(&0);
-        state.lose = lost.into_iter().collect();
+        state.lose = state.lose.iter().filter_map(|n| n.checked_sub(1)).collect();
         if !state.up {
             return Err(away());
         }
@@ -221,12 +224,18 @@ impl PlaneState {
         let (granted, reply) = match &mut self.grant {
             Grant::Yes => (true, true),
             Grant::No => (false, true),
+            Grant::Times(0) => (false, true),
+            Grant::Times(left) => {
+                *left -= 1;
+                (true, true)
+            }
             Grant::Lost(0) => (true, true),
             Grant::Lost(times) => {
                 *times -= 1;
                 (true, false)
             }
         };
+        let granted = *self.answers.entry(event.seq).or_insert(granted);
         let holds = if granted { vec![] } else { vec!["paused".to_owned()] };
         let (rollout_id, attempt, seq) = (event.rollout_id.clone(), event.attempt, event.seq);
         permits.push(PermitAnswer { rollout_id, attempt, seq, granted, holds });
@@ -401,6 +410,7 @@ impl World {
             held: BTreeMap::new(),
             bases: BTreeMap::new(),
             fenced: BTreeSet::new(),
+            answers: BTreeMap::new(),
             record: None,
             stale: None,
             snapshots_given: 0,

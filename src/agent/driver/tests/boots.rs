@@ -1,0 +1,120 @@
+//! Reboots and power cuts.
+
+use super::world::{SOAK, World, closure, manifest, sign};
+use crate::model::facts::Verdict;
+use crate::model::host_rollout::{HostRolloutState as State, Phase};
+use crate::wire::v1::agent::Act;
+use std::time::Duration;
+
+/// A release whose target boots other components, so that it needs a trial boot.
+fn deferred() -> World {
+    let world = World::ordered(closure("1").with(|it| it.behaviour.boot_components = "kernel 2".to_owned()));
+    world.plane.set_release(sign(&manifest(&world.target), 5));
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_with_other_boot_components_is_booted_once_with_a_second_permit() {
+    let world = deferred();
+    world.until(State::Converged).await;
+    let kinds = world.plane.kinds();
+    assert_eq!(kinds.iter().filter(|kind| *kind == "dispatchAcked").count(), 2, "{kinds:?}");
+    assert!(kinds.contains(&"trialBootStarted".to_owned()));
+    let state = world.host.snapshot();
+    assert_eq!((&state.booted, &state.loader), (&world.target, &world.target));
+    assert_eq!(world.switches(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deferred_host_without_its_second_permit_does_not_reboot() {
+    let world = deferred();
+    world.plane.lock().grant = super::world::Grant::Times(1);
+    world.until(State::Deferred).await;
+    let boots = world.host.snapshot().boots;
+    world.pass(900).await;
+    assert_eq!(world.host.snapshot().boots, boots);
+    world.plane.order(1, Act::Cancel { why: "a newer release".to_owned() });
+    world.until(State::Cancelled).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_boot_that_fails_its_probes_boots_the_prior_again() {
+    let world = World::ordered(closure("1").with(|it| {
+        it.behaviour.boot_components = "kernel 2".to_owned();
+        it.behaviour
+            .units
+            .insert("web.service".to_owned(), crate::system::sim::closure::UnitState::FailsAfterMs(15_000));
+    }));
+    world.until(State::Reverted).await;
+    assert_eq!(world.running(), world.prior);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_reboot_in_the_soak_starts_the_attempt_again() {
+    let world = World::ordered(closure("1"));
+    world.until(State::Soaking).await;
+    world.pass(10).await;
+    world.host.reboot().unwrap();
+    world.until_it("the boot", |world| world.plane.kinds().contains(&"rebooted".to_owned())).await;
+    world.until(State::Converged).await;
+    assert_eq!(world.switches(), 2);
+    world.assert_gapless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_power_cut_in_a_soak_is_a_verdict() {
+    let world = World::ordered(closure("1"));
+    for _ in 0..2 {
+        world.until(State::Soaking).await;
+        world.pass(10).await;
+        world.host.power_cut().unwrap();
+        world.host.boot();
+        world.until_it("the boot", |world| world.state() != Some(State::Soaking)).await;
+        world.plane.order(1, Act::Start);
+    }
+    world.until(State::Reverted).await;
+    let Phase::Reverted(reverted) = world.phase() else { panic!() };
+    assert_eq!((reverted.verdict, world.running()), (Verdict::UncleanReboots, world.prior.clone()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_power_cut_at_any_instant_ends_in_a_final_state() {
+    for cut_at in (2_000..76_000).step_by(5_300) {
+        let world = World::ordered(closure("1"));
+        tokio::time::sleep(Duration::from_millis(cut_at)).await;
+        world.host.power_cut().unwrap();
+        world.host.boot();
+        for _ in 0..4 {
+            world.pass(30).await;
+            // What the control plane does for an attempt that a boot set back.
+            if world.state() == Some(State::Pending) {
+                world.plane.order(1, Act::Start);
+            }
+        }
+        world.until(State::Converged).await;
+        let state = world.host.snapshot();
+        assert_eq!((&state.running, &state.loader, &state.profile), (&world.target, &world.target, &world.target));
+        assert!(world.switches() <= 2, "cut at {cut_at} ms: {} switches", world.switches());
+        world.assert_gapless();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_power_cut_with_the_state_lost_too_goes_on_from_the_root_record() {
+    for cut_at in [7_000, 30_000, 69_500] {
+        let world = World::ordered(closure("1"));
+        tokio::time::sleep(Duration::from_millis(cut_at)).await;
+        world.host.power_cut().unwrap();
+        world.file.set(b"");
+        world.host.boot();
+        for _ in 0..4 {
+            world.pass(30).await;
+            if world.state() == Some(State::Pending) {
+                world.plane.order(1, Act::Start);
+            }
+        }
+        world.until(State::Converged).await;
+        assert_eq!(world.running(), world.target);
+        assert!(world.secs() < 4 * SOAK);
+    }
+}
