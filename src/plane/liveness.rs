@@ -79,7 +79,7 @@ impl Liveness {
         Self { seen: Mutex::default(), started }
     }
 
-    /// Locks the table; held for a moment only, never over a wait.
+    /// Locks the table; held for a moment only, never over a wait, and never where another method of it is called.
     pub fn lock(&self) -> MutexGuard<'_, BTreeMap<HostName, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,6 +122,12 @@ impl Liveness {
             seen.known = None;
             seen.judge_at = Duration::ZERO;
         });
+    }
+
+    /// Counts the hosts that are known.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.lock().len() as u64
     }
 
     /// Counts hosts heard within `span`.

@@ -291,3 +291,6 @@ impl Plane {
         format!("{restored}{online} hosts online, {} waiting for orders", self.wakes.count())
     }
 }
+
+#[cfg(test)]
+mod tests;

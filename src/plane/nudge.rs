@@ -11,8 +11,11 @@ use std::sync::{Arc, PoisonError};
 
 /// How many records are read at once.
 const PAGE: usize = 64;
-/// How many records one look examines; the next look goes on where it stopped.
+/// How many records one look examines in one transaction.
 const EXAMINED: usize = 512;
+/// How many looks one call takes; the next call goes on where it stopped. Hosts that are passed over look by
+/// themselves when their poll ends.
+const LOOKS: usize = 8;
 /// How many open rollouts are looked at: one for each channel.
 const MAX_OPEN: usize = 64;
 
@@ -22,6 +25,8 @@ struct Found {
     hosts: Vec<HostName>,
     /// Where to go on; `None` when the wave was looked at to its end.
     rest: Option<HostName>,
+    /// There is room for no more.
+    filled: bool,
 }
 
 impl Plane {
@@ -61,19 +66,28 @@ impl Plane {
     async fn call(self: &Arc<Self>, id: &RolloutId) -> Done<()> {
         let at = id.clone();
         for wave in self.look(move |desk| desk.open_waves(&at)).await? {
-            let key = (id.clone(), wave);
-            let from = self.cursors.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-            let again = from.is_some();
-            let at = id.clone();
-            let found = self.look(move |desk| desk.candidates(&at, wave, from)).await?;
+            self.call_wave(id, wave).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks from where the last look stopped, once around at most.
+    async fn call_wave(self: &Arc<Self>, id: &RolloutId, wave: u32) -> Done<()> {
+        let key = (id.clone(), wave);
+        let mut from = self.cursors.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let mut around = from.is_none();
+        for _ in 0..LOOKS {
+            let (at, start) = (id.clone(), from.take());
+            let found = self.look(move |desk| desk.candidates(&at, wave, start)).await?;
             found.hosts.iter().for_each(|host| self.wakes.wake(host));
-            let unfinished = found.rest.is_some() || (again && found.hosts.is_empty());
-            if let Some(rest) = found.rest {
-                self.cursors.lock().unwrap_or_else(PoisonError::into_inner).insert(key, rest);
+            from = found.rest;
+            if found.filled || (from.is_none() && around) {
+                break;
             }
-            if unfinished {
-                self.nudge(id.clone());
-            }
+            around |= from.is_none();
+        }
+        if let Some(from) = from {
+            self.cursors.lock().unwrap_or_else(PoisonError::into_inner).insert(key, from);
         }
         Ok(())
     }
@@ -103,6 +117,7 @@ impl Desk<'_> {
         let room = limit.map_or(EXAMINED, |limit| limit.saturating_sub(tally.in_flight) as usize);
         let mut found = Found::default();
         if tally.waiting == 0 || room == 0 {
+            found.filled = true;
             return Ok(found);
         }
         let buckets = vec![Bucket::Waiting];
@@ -120,6 +135,7 @@ impl Desk<'_> {
                     found.hosts.push(kept.row.host);
                 }
                 if found.hosts.len() >= room {
+                    (found.filled, found.rest) = (true, after);
                     return Ok(found);
                 }
             }

@@ -67,6 +67,3 @@ fn questions(plane: Arc<Plane>) -> Router {
         .layer(DefaultBodyLimit::max(OPERATOR_BODY))
         .with_state(plane)
 }
-
-#[cfg(test)]
-mod tests;

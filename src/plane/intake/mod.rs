@@ -89,6 +89,3 @@ impl Desk<'_> {
         self.put_journal(journal)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -73,6 +73,3 @@ impl Plane {
         Ok(ActResponse { done, dry_run })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,7 +24,8 @@ const RECENT: usize = 64;
 const LARGE: usize = 1024 * 1024;
 
 /// What publishing found.
-enum Found {
+#[derive(Debug)]
+pub(crate) enum Found {
     /// The very release was there.
     Known,
     /// It is new, and its row is written.
@@ -101,7 +102,7 @@ impl Plane {
 }
 
 impl Desk<'_> {
-    fn take_release(&mut self, verified: &Verified, body: String) -> Done<Found> {
+    pub(crate) fn take_release(&mut self, verified: &Verified, body: String) -> Done<Found> {
         let Verified { release, lease } = verified;
         if let Some(known) = self.tx.release(&release.id)? {
             self.renew(&known, verified, body)?;

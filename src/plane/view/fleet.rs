@@ -37,11 +37,11 @@ impl Plane {
                 ids.iter().map(|id| desk.rollout_view(id)).collect::<Done<Vec<_>>>()
             })
             .await?;
-        // Counted before: a guard inside the literal below would live until its end, and `online` locks too.
-        let hosts = self.live.lock().len() as u64;
+        let hosts = self.live.count();
+        let online = self.live.online(self.up(), online_span(self.config().heartbeat));
         Ok(FleetView {
             hosts,
-            online: self.live.online(self.up(), online_span(self.config().heartbeat)),
+            online,
             by_state: by_state.into_iter().map(|(state, found)| (state, found.hosts)).collect(),
             rollouts,
             version: env!("CARGO_PKG_VERSION").to_owned(),

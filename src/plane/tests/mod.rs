@@ -1,0 +1,16 @@
+//! Tests of the control plane through its router, on both stores, with hosts that are played by hand.
+
+mod host;
+mod trial;
+
+mod dispatch;
+mod heartbeat;
+mod intake;
+mod loss;
+mod operate;
+mod permits;
+mod protocol;
+mod publish;
+mod restart;
+mod silence;
+mod tick;

@@ -1,0 +1,136 @@
+//! Publishing: the sequence only grows, the same release again changes nothing, records are all there or none.
+
+use crate::plane::tests::host::Host;
+use crate::plane::tests::trial::{Trial, closure, manifest};
+use serde_json::json;
+use std::time::Duration;
+
+fn one(id: &str) -> serde_json::Value {
+    manifest(id, json!([{ "name": "all", "hosts": ["a"] }]), json!({}))
+}
+
+#[tokio::test]
+async fn the_same_release_again_changes_nothing() {
+    let trial = Trial::new().await;
+    let signed = trial.sign(&one("stable@1"));
+    assert_eq!(trial.post_release(&signed).await.0, 201);
+    let before = trial.kinds().await;
+    let (status, answer) = trial.post_release(&signed).await;
+    assert_eq!((status, answer["new"].as_bool()), (200, Some(false)), "{answer}");
+    assert_eq!(trial.kinds().await, before);
+}
+
+#[tokio::test]
+async fn a_known_name_with_another_content_is_refused() {
+    let trial = Trial::new().await;
+    assert_eq!(trial.post_release(&trial.sign(&one("stable@1"))).await.0, 201);
+    let other = manifest("stable@1", json!([{ "name": "all", "hosts": ["a", "b"] }]), json!({}));
+    let (status, answer) = trial.post_release(&trial.sign(&other)).await;
+    assert_eq!((status, answer["code"].as_str()), (409, Some("release_known")), "{answer}");
+}
+
+#[tokio::test]
+async fn an_older_sequence_is_refused_in_every_channel() {
+    let trial = Trial::new().await;
+    assert_eq!(trial.post_release(&trial.sign_as(&one("stable@1"), 7)).await.0, 201);
+    for sequence in [6, 7] {
+        let (status, answer) = trial.post_release(&trial.sign_as(&one("edge@1"), sequence)).await;
+        assert_eq!(status, 422, "{answer}");
+    }
+    assert_eq!(trial.post_release(&trial.sign_as(&one("edge@1"), 8)).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_without_touching_the_rollout() {
+    let trial = Trial::new().await;
+    trial.post_release(&trial.sign_as(&one("stable@1"), 1)).await;
+    let before = trial.rollout("stable@1").await;
+    trial.clock.pass(Duration::from_secs(3600));
+    let (status, answer) = trial.post_release(&trial.sign_as(&one("stable@1"), 1)).await;
+    assert_eq!((status, answer["new"].as_bool()), (200, Some(false)), "{answer}");
+    let after = trial.rollout("stable@1").await;
+    assert!(after.lease_expires_at > before.lease_expires_at);
+    assert_eq!((after.state, after.opened_at), (before.state, before.opened_at));
+    let (_, body) = trial.get("/v1/releases/stable/1").await;
+    assert!(body["lease"]["statement"].as_str().unwrap().contains("2027-01-15T09"), "{body}");
+}
+
+#[tokio::test]
+async fn an_expired_lease_and_a_clock_behind_are_refused() {
+    let trial = Trial::new().await;
+    let signed = trial.sign(&one("stable@1"));
+    trial.clock.pass(Duration::from_secs(86400));
+    let (status, answer) = trial.post_release(&signed).await;
+    assert_eq!(status, 422);
+    assert!(answer["message"].as_str().unwrap().contains("expired"), "{answer}");
+    let signed = trial.sign(&one("stable@2"));
+    trial.clock.step_wall(-3_600_000);
+    assert_eq!(trial.post_release(&signed).await.0, 422);
+}
+
+#[tokio::test]
+async fn waves_without_changes_and_unknown_hosts_are_said() {
+    let trial = Trial::new().await;
+    let mut same = Host::new("a");
+    same.running = closure("1", "a");
+    same.beat(&trial).await;
+    let waves = json!([{ "name": "first", "hosts": ["a"] }, { "name": "second", "hosts": ["b"] }]);
+    let answer = trial.publish("stable@1", waves, json!({})).await;
+    let notes = answer["notes"].to_string();
+    assert!(notes.contains("wave first has no host that changes"), "{notes}");
+    assert!(notes.contains("1 hosts were never heard from (b)"), "{notes}");
+    assert_eq!(trial.rollout("stable@1").await.wave, Some(2), "the first wave is not waited for");
+}
+
+#[tokio::test]
+async fn more_hosts_than_one_transaction_takes_get_their_records_and_pages() {
+    let trial = Trial::new().await;
+    let names: Vec<String> = (0..600).map(|n| format!("host{n:04}")).collect();
+    trial.publish("stable@1", json!([{ "name": "all", "hosts": names }]), json!({})).await;
+    assert_eq!(trial.rollout("stable@1").await.waves[0].waiting, 600);
+    let (_, page) = trial.get("/v1/rollouts/stable@1/hosts?limit=500").await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 500);
+    let next = page["next"].as_str().unwrap();
+    let (_, rest) = trial.get(&format!("/v1/rollouts/stable@1/hosts?limit=500&after={next}")).await;
+    assert_eq!(rest["items"].as_array().unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_newer_release_takes_over_and_what_has_not_started_is_cancelled() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "b"]).await;
+    let (mut a, b) = (Host::up("a", &trial).await, Host::up("b", &trial).await);
+    a.start(&trial, "stable@1").await;
+    trial.publish_simple("stable@2", &["a", "b"]).await;
+    let old = trial.rollout("stable@1").await;
+    assert_eq!((old.state.as_str(), old.why.as_deref()), ("Superseded", Some("superseded by stable@2")));
+    assert_eq!(trial.attempt("stable@1", "b").await.state, "Cancelled");
+    assert_eq!(trial.attempt("stable@1", "a").await.state, "Soaking", "permitted hosts finish");
+    assert_eq!(b.told(&trial).await, ["cancel stable@1", "start stable@2"]);
+    assert_eq!(a.told(&trial).await, ["stage stable@2"], "one rollout per host at a time");
+    a.finish(&trial, "stable@1").await;
+    assert_eq!(a.told(&trial).await, ["start stable@2"]);
+}
+
+#[tokio::test]
+async fn a_newer_release_sends_hosts_in_flight_back_where_policy_says() {
+    let trial = Trial::new().await;
+    let waves = json!([{ "name": "all", "hosts": ["a"] }]);
+    trial.publish("stable@1", waves, json!({ "onSupersede": "revert" })).await;
+    let mut a = Host::up("a", &trial).await;
+    a.start(&trial, "stable@1").await;
+    trial.publish_simple("stable@2", &["a"]).await;
+    assert_eq!(a.told(&trial).await, ["revert stable@1", "stage stable@2"]);
+}
+
+#[tokio::test]
+async fn a_straggler_that_returns_after_two_releases_gets_only_the_newest() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "late"]).await;
+    trial.publish_simple("stable@2", &["a", "late"]).await;
+    trial.publish_simple("stable@3", &["a", "late"]).await;
+    let late = Host::up("late", &trial).await;
+    let told = late.told(&trial).await;
+    let starts: Vec<_> = told.iter().filter(|order| !order.starts_with("cancel")).collect();
+    assert_eq!(starts, ["start stable@3"]);
+}

@@ -1,0 +1,186 @@
+//! The work that no request starts: waits, windows, dates, retention, the feed, the socket.
+
+use crate::model::time::Timestamp;
+use crate::plane::serve::{ServeError, serve};
+use crate::plane::tests::host::Host;
+use crate::plane::tests::trial::{HandClock, Trial, name};
+use crate::runtime::signals::Shutdown;
+use axum::body::Body;
+use axum::http::{Request, header};
+use http_body_util::BodyExt;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+/// Moves both clocks: the control plane's, and tokio's, on which timers run.
+async fn pass(clock: &HandClock, span: Duration) {
+    let step = Duration::from_secs(5);
+    let mut left = span;
+    while !left.is_zero() {
+        let now = left.min(step);
+        clock.pass(now);
+        tokio::time::sleep(now).await;
+        left -= now;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_between_waves_ends_by_itself_and_not_before() {
+    let trial = Trial::new().await;
+    let waves = json!([{ "name": "one", "hosts": ["a"], "waitMs": 600_000 }, { "name": "two", "hosts": ["b"] }]);
+    trial.publish("stable@1", waves, json!({})).await;
+    let (mut a, mut b) = (Host::up("a", &trial).await, Host::up("b", &trial).await);
+    let (trigger, shutdown) = Shutdown::manual();
+    let plane = trial.plane.clone();
+    let run = tokio::spawn(async move { plane.run(shutdown).await });
+    a.converge(&trial, "stable@1").await;
+    pass(&trial.clock, Duration::from_secs(590)).await;
+    let view = trial.rollout("stable@1").await;
+    assert_eq!(view.wave, Some(1));
+    assert!(view.waves[0].waits_for.as_ref().unwrap().contains("the wait after it"), "{view:?}");
+    b.beat(&trial).await;
+    assert_eq!(b.told(&trial).await, ["stage stable@1"]);
+    pass(&trial.clock, Duration::from_secs(15)).await;
+    assert_eq!(trial.rollout("stable@1").await.wave, Some(2));
+    assert_eq!(b.told(&trial).await, ["start stable@1"]);
+    trigger.ask();
+    run.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_and_a_date_wake_their_hosts_when_they_come() {
+    let trial = Trial::new().await;
+    // The clock stands at 2027-01-15 08:00 UTC, a Friday.
+    let waves = json!([
+        { "name": "all", "hosts": ["a"], "notBefore": "2027-01-15T08:05:00Z",
+          "windows": [{ "days": ["fri"], "from": "08:10", "minutes": 30 }] },
+    ]);
+    trial.publish("stable@1", waves, json!({})).await;
+    let mut a = Host::up("a", &trial).await;
+    let (trigger, shutdown) = Shutdown::manual();
+    let plane = trial.plane.clone();
+    let run = tokio::spawn(async move { plane.run(shutdown).await });
+    for _ in 0..9 {
+        pass(&trial.clock, Duration::from_secs(55)).await;
+        a.beat(&trial).await;
+        assert_eq!(a.told(&trial).await, ["stage stable@1"]);
+    }
+    let seen = a.orders(&trial).await.tag;
+    let (plane, clock) = (trial.plane.clone(), trial.clock.clone());
+    let poll = tokio::spawn(async move {
+        plane.dispatch(&name("a"), Some(&seen), Duration::from_secs(60)).await.unwrap().map(|_| clock.as_ref().at())
+    });
+    pass(&trial.clock, Duration::from_secs(60)).await;
+    let at = poll.await.unwrap().expect("woken by the window, not by the end of the wait");
+    assert!(at.0 <= Timestamp(1_800_000_000_000 + 620_000).0, "{at}");
+    assert_eq!(a.told(&trial).await, ["start stable@1"]);
+    trigger.ask();
+    run.await.unwrap();
+}
+
+impl HandClock {
+    fn at(&self) -> Timestamp {
+        crate::runtime::clock::Clock::wall(self)
+    }
+}
+
+#[tokio::test]
+async fn old_events_go_but_those_of_open_attempts_stay() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a"]).await;
+    trial.publish_simple("edge@2", &["b"]).await;
+    let mut a = Host::up("a", &trial).await;
+    a.converge(&trial, "stable@1").await;
+    trial.clock.pass(Duration::from_secs(91 * 86_400));
+    trial.plane.prune().await.unwrap();
+    let (_, page) = trial.get("/v1/events?limit=1000").await;
+    let left: Vec<_> = page["items"].as_array().unwrap().iter().map(|event| event["rollout"].clone()).collect();
+    assert!(!left.is_empty() && left.iter().all(|rollout| rollout == "edge@2"), "{page}");
+    let again = a.batch(vec![]);
+    assert_eq!(a.post(&trial, &again).await.last_seq, a.seq, "positions stay");
+}
+
+async fn feed(trial: &Trial, last: Option<u64>) -> axum::body::BodyDataStream {
+    let mut request = Request::get("/v1/events").header(header::ACCEPT, "text/event-stream");
+    if let Some(last) = last {
+        request = request.header("last-event-id", last.to_string());
+    }
+    let response = trial.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.into_body().into_data_stream()
+}
+
+async fn frame(stream: &mut axum::body::BodyDataStream) -> Option<String> {
+    use futures_util::StreamExt;
+    let next = tokio::time::timeout(Duration::from_secs(5), stream.next()).await.ok()??;
+    Some(String::from_utf8(next.unwrap().to_vec()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_follows_and_resumes_after_the_last_id() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a"]).await;
+    let mut stream = feed(&trial, None).await;
+    let first = frame(&mut stream).await.unwrap();
+    assert!(first.contains("id: 1") && first.contains("rolloutAdvancing"), "{first}");
+    assert_eq!(frame(&mut stream).await, None, "it waits");
+    let mut a = Host::up("a", &trial).await;
+    a.ask(&trial, "stable@1").await;
+    assert!(frame(&mut stream).await.unwrap().contains("\"kind\":\"staged\""));
+    assert!(frame(&mut stream).await.unwrap().contains("\"kind\":\"dispatchAcked\""));
+    let mut resumed = feed(&trial, Some(2)).await;
+    assert!(frame(&mut resumed).await.unwrap().contains("\"kind\":\"dispatchAcked\""));
+    trial.plane.drain();
+    let last = frame(&mut resumed).await.unwrap();
+    assert!(last.contains("event: end") && last.contains("ending"), "{last}");
+}
+
+#[tokio::test]
+async fn only_so_many_feeds_are_open_at_once() {
+    let trial = Trial::new().await;
+    let mut open = Vec::new();
+    for _ in 0..trial.plane.config().max_feeds {
+        open.push(feed(&trial, None).await);
+    }
+    let request = Request::get("/v1/events").header(header::ACCEPT, "text/event-stream").body(Body::empty()).unwrap();
+    let (status, answer) = trial.send(request).await;
+    assert_eq!((status, answer["code"].as_str()), (503, Some("busy")));
+    open.pop();
+    let request = Request::get("/v1/events").header(header::ACCEPT, "text/event-stream").body(Body::empty()).unwrap();
+    let response = trial.app.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    drop(response.into_body().frame());
+}
+
+#[tokio::test]
+async fn a_socket_on_a_network_is_refused() {
+    let trial = Trial::new().await;
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let (_trigger, shutdown) = Shutdown::manual();
+    let refused = serve(listener, trial.plane.clone(), shutdown).await;
+    assert!(matches!(refused, Err(ServeError::Address(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_end_answers_polls_and_lets_the_server_go() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let trial = Arc::new(Trial::new().await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (trigger, shutdown) = Shutdown::manual();
+    let server = tokio::spawn(serve(listener, trial.plane.clone(), shutdown));
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = "GET /v1/agent/dispatch?wait=60&seen=none HTTP/1.1\r\nhost: x\r\nx-convoy-host: a\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    while trial.plane.wakes.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    trigger.ask();
+    let ended = tokio::time::timeout(Duration::from_secs(5), server).await;
+    assert!(ended.unwrap().unwrap().is_ok());
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+}
