@@ -49,11 +49,14 @@ pub fn is_preparing(row: &RolloutRow, rollout: &Rollout) -> bool {
 }
 
 impl Desk<'_> {
-    /// Judges every rollout whose counts changed. The last thing before a commit.
+    /// Cancels what came back to a rollout that ended, and judges every rollout whose counts changed. The last thing before a commit.
     ///
     /// # Errors
     /// The store's.
     pub fn finish(&mut self) -> Done<()> {
+        while let Some((host, id)) = self.returned.pop() {
+            self.cancel_if_over(&host, &id)?;
+        }
         while let Some(id) = self.counted.pop_first() {
             self.judge(&id)?;
         }

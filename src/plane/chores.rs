@@ -5,10 +5,11 @@ use crate::model::host_rollout::Event;
 use crate::model::id::{HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutState};
 use crate::plane::Plane;
-use crate::plane::advance::state_words;
+use crate::plane::advance::{is_preparing, state_words};
 use crate::plane::desk::{Desk, keep};
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::history::{Note, event, happening};
+use crate::plane::ledger::Kept;
 use crate::store::rows::{Bucket, RecordFilter};
 use crate::wire::Invalid;
 use crate::wire::text;
@@ -115,7 +116,36 @@ impl Desk<'_> {
         Ok(!chores.is_empty())
     }
 
-    fn cancel(&mut self, kept: &mut crate::plane::ledger::Kept, why: &str) -> Done<()> {
+    /// Cancels a record that waits again when its rollout will never start it: a permit that was not used, a switch
+    /// that was deferred, a reboot, after a newer release or an operator ended the rollout.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn cancel_if_over(&mut self, host: &HostName, id: &RolloutId) -> Done<()> {
+        let Some((_, body)) = self.rollout(id)? else { return Ok(()) };
+        let ended = match &body.rollout.state {
+            state @ (RolloutState::Superseded { .. } | RolloutState::Cancelled { .. }) => Some(state_words(state)),
+            RolloutState::Opened
+            | RolloutState::Advancing { .. }
+            | RolloutState::Completed
+            | RolloutState::Halted { .. }
+            | RolloutState::Paused { .. } => self.newer_than(id)?.map(|newer| format!("{newer} took over")),
+        };
+        match (ended, self.record(host, id)?) {
+            (Some(why), Some(mut kept)) => self.cancel(&mut kept, &why),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    fn newer_than(&self, id: &RolloutId) -> Done<Option<RolloutId>> {
+        let Some(newest) = self.tx.latest_rollout(&id.channel)?.filter(|newest| newest.id != *id) else {
+            return Ok(None);
+        };
+        let (row, body) = self.known_rollout(&newest.id)?;
+        Ok((!is_preparing(&row, &body.rollout)).then_some(row.id))
+    }
+
+    fn cancel(&mut self, kept: &mut Kept, why: &str) -> Done<()> {
         if !kept.waits() {
             return Ok(());
         }
@@ -129,7 +159,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn order_back(&mut self, kept: &mut crate::plane::ledger::Kept, why: &str) -> Done<()> {
+    fn order_back(&mut self, kept: &mut Kept, why: &str) -> Done<()> {
         if kept.body.permitted.is_none() || kept.body.revert.is_some() {
             return Ok(());
         }

@@ -1,50 +1,22 @@
 //! One transaction of the control plane: rows with their bodies read, written back together with their event, and
 //! what has to follow once they are durable. State changes here and nowhere else.
 
-use crate::model::effect::{Alert, Effect};
 use crate::model::host_rollout::step::step;
 use crate::model::host_rollout::{Event, HostRolloutState, Step};
 use crate::model::id::{HostName, RolloutId};
 use crate::model::time::{Stamp, Timestamp};
 use crate::plane::Plane;
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::follow::FollowUp;
 use crate::plane::ledger::Kept;
 use crate::plane::liveness::Newest;
 use crate::plane::releases::Loaded;
 use crate::store::Tx;
 use crate::store::rows::{Bucket, HostRow, RecordRow, RolloutRow};
 use crate::wire::stored::{HostBody, RolloutBody, read_host, read_record, read_rollout, write_host};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The most closures remembered as quarantined on one host; the oldest go first.
-const MAX_QUARANTINED: usize = 64;
-
-/// What has to be done once the transaction is durable.
-#[derive(Debug, Default)]
-pub struct FollowUp {
-    /// Hosts whose orders may have changed.
-    pub wake: BTreeSet<HostName>,
-    /// Hosts whose rows changed, each with its newest attempt where one was written.
-    pub changed: BTreeMap<HostName, Option<Newest>>,
-    /// Waves to invite.
-    pub invite: Vec<(RolloutId, usize)>,
-    /// Rollouts in which a slot may have become free.
-    pub nudge: BTreeSet<RolloutId>,
-    /// Releases whose copy in memory is old.
-    pub forget: Vec<RolloutId>,
-    /// Attempts cancelled here that the agent may still hold.
-    pub cancelled: Vec<(HostName, RolloutId)>,
-    /// The last place written in the history.
-    pub last_place: Option<u64>,
-    /// There is work for the chores.
-    pub chores: bool,
-    /// Whether the store waits for an operator after a loss, where that changed.
-    pub restored: Option<bool>,
-    /// What the log says of rollouts once the commit is durable; a dry run says nothing.
-    pub told: Vec<(RolloutId, String)>,
-}
 
 /// A transaction's workplace.
 pub struct Desk<'a> {
@@ -60,6 +32,8 @@ pub struct Desk<'a> {
     pub up: Duration,
     /// What follows the commit.
     pub follow: FollowUp,
+    /// Records that came to wait for a permit (again): in a rollout that ended they are cancelled.
+    pub returned: Vec<(HostName, RolloutId)>,
     /// Rollouts whose counts changed and that have to be judged before the commit.
     pub counted: BTreeSet<RolloutId>,
     job: u64,
@@ -73,7 +47,17 @@ impl<'a> Desk<'a> {
     pub fn new(tx: &'a mut dyn Tx, plane: &'a Plane) -> Self {
         let (now, up, stamp) = (plane.now(), plane.up(), plane.stamp());
         let job = plane.next_job();
-        Self { tx, plane, now, stamp, up, follow: FollowUp::default(), counted: BTreeSet::new(), job }
+        Self {
+            tx,
+            plane,
+            now,
+            stamp,
+            up,
+            follow: FollowUp::default(),
+            counted: BTreeSet::new(),
+            returned: Vec::new(),
+            job,
+        }
     }
 
     /// Reads a host, or one of which nothing is known.
@@ -128,6 +112,9 @@ impl<'a> Desk<'a> {
         kept.settle(forgiven, self.now);
         self.tx.put_record(&kept.row)?;
         if kept.row.bucket != before {
+            if kept.row.bucket == Bucket::Waiting {
+                self.returned.push((kept.row.host.clone(), kept.row.rollout.clone()));
+            }
             self.follow.wake.insert(kept.row.host.clone());
             self.counted.insert(kept.row.rollout.clone());
             self.follow.nudge.insert(kept.row.rollout.clone());
@@ -236,37 +223,6 @@ impl<'a> Desk<'a> {
         }
         Ok(Ok(()))
     }
-
-    /// Keeps what concerns the control plane of an attempt's orders; the agent carries out the rest.
-    fn carry(&mut self, host: &HostName, effect: Effect) -> Done<()> {
-        match effect {
-            Effect::Quarantine(closure) => {
-                let (row, mut body) = self.host(host)?;
-                if body.quarantined.contains(&closure) {
-                    return Ok(());
-                }
-                body.quarantined.push(closure);
-                let excess = body.quarantined.len().saturating_sub(MAX_QUARANTINED);
-                body.quarantined.drain(..excess);
-                self.put_host(row, &body)
-            }
-            Effect::Alert(alert) => {
-                let text = words(&alert);
-                tracing::warn!(host.name = %host, "a person has to look at the host: {text}");
-                Ok(())
-            }
-            Effect::Stage
-            | Effect::AskPermit
-            | Effect::StartSwitch
-            | Effect::TrialBoot
-            | Effect::StartProbes
-            | Effect::StopProbes
-            | Effect::WatchProbes
-            | Effect::Commit
-            | Effect::Revert(_)
-            | Effect::Keep(_) => Ok(()),
-        }
-    }
 }
 
 /// Reads a record's body.
@@ -276,13 +232,4 @@ impl<'a> Desk<'a> {
 pub fn keep(row: RecordRow) -> Done<Kept> {
     let body = read_record(&row.body).map_err(PlaneError::Stored)?;
     Ok(Kept { row, body })
-}
-
-fn words(alert: &Alert) -> String {
-    match alert {
-        Alert::RollbackFailed(why) => format!("the prior closure could not be brought back: {why}"),
-        Alert::KeptAfterFailure(verdict) => format!("the release failed and policy keeps it running: {verdict}"),
-        Alert::Overtaken(closure) => format!("somebody else switched it to {closure}"),
-        Alert::FailedAfterCommit(probe) => format!("it is committed and fails {probe}"),
-    }
 }

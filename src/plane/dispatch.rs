@@ -1,7 +1,7 @@
 //! Orders, derived from rows each time they are asked for; a long poll waits for its own host only.
 
 use crate::model::gate::{Gate, Hold};
-use crate::model::host_rollout::{HostRolloutState, Phase};
+use crate::model::host_rollout::Phase;
 use crate::model::id::HostName;
 use crate::model::rollout::RolloutState;
 use crate::plane::Plane;
@@ -86,7 +86,7 @@ impl Desk<'_> {
             }
         }
         for kept in self.open_records(host)? {
-            for act in self.acts(&kept)? {
+            if let Some(act) = self.act(&kept)? {
                 said.push_str(&format!("{} ", kept.body.invitation));
                 self.order(&kept, act, &mut orders)?;
             }
@@ -113,23 +113,24 @@ impl Desk<'_> {
     }
 
     /// Says what the host should do in one open attempt.
-    fn acts(&self, kept: &Kept) -> Done<Vec<Act>> {
-        let Some(case) = self.case(kept)? else { return Ok(Vec::new()) };
+    fn act(&self, kept: &Kept) -> Done<Option<Act>> {
+        let Some(case) = self.case(kept)? else { return Ok(None) };
         if let Some(why) = &kept.body.revert {
-            return Ok(vec![Act::Revert { why: why.clone() }]);
+            return Ok(Some(Act::Revert { why: why.clone() }));
         }
+        // An agent holds one order for each rollout: a retry is a start that lifts the quarantine first.
+        let start = || if kept.body.retry { Act::Retry } else { Act::Start };
         let act = if kept.waits() {
             let holds = self.holds(&case, kept);
             if holds.is_empty() && self.invite(&case, kept) {
-                Some(Act::Start)
+                Some(start())
             } else {
                 may_stage(&case, kept, &holds).then_some(Act::Stage)
             }
         } else {
-            is_permitted_to_start(kept).then_some(Act::Start)
+            is_permitted_to_start(kept).then(start)
         };
-        let lifted = kept.body.retry && kept.row.state == HostRolloutState::Pending;
-        Ok(act.map(|act| if lifted { vec![Act::Retry, act] } else { vec![act] }).unwrap_or_default())
+        Ok(act)
     }
 
     /// Takes a free slot for the host, unless others are invited for all of them.

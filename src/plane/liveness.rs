@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// The most attempts remembered as over here that the agent may still hold: its next heartbeat lists them anyway.
+pub const MAX_UNSETTLED: usize = 64;
+
 /// What is known of one host without looking into the store.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {

@@ -19,6 +19,8 @@ pub mod silence;
 pub mod wake;
 pub mod ledger;
 pub mod desk;
+pub mod effects;
+pub mod follow;
 pub mod history;
 pub mod advance;
 pub mod chores;
@@ -49,9 +51,9 @@ use crate::model::facts::PlaneFacts;
 use crate::model::id::{BootId, HostName, RolloutId};
 use crate::model::time::{Stamp, Timestamp};
 use crate::plane::config::PlaneConfig;
-use crate::plane::desk::{Desk, FollowUp};
+use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
-use crate::plane::liveness::{Liveness, Newest};
+use crate::plane::liveness::Liveness;
 use crate::plane::offers::Offers;
 use crate::plane::releases::Releases;
 use crate::plane::silence::Silence;
@@ -224,51 +226,6 @@ impl Plane {
     {
         let plane = self.clone();
         store::read(&*self.store, move |tx| work(&mut Desk::new(tx, &plane))).await
-    }
-
-    /// Does what follows a commit.
-    fn follow(&self, follow: FollowUp) {
-        for (id, line) in follow.told {
-            tracing::info!(rollout.id = %id, "{line}");
-        }
-        for (host, newest) in follow.changed {
-            self.live.changed(&host);
-            if let Some(newest) = newest {
-                self.remember(&host, newest);
-            }
-        }
-        for (host, rollout) in follow.cancelled {
-            self.live.with(&host, |seen| seen.unsettled.push(rollout));
-        }
-        follow.forget.iter().for_each(|id| self.releases.forget(id));
-        follow.wake.iter().for_each(|host| self.wakes.wake(host));
-        for (id, wave) in follow.invite {
-            self.offers.invite(&id, wave);
-            self.nudge(id);
-        }
-        follow.nudge.into_iter().for_each(|id| self.nudge(id));
-        if let Some(place) = follow.last_place {
-            self.places.send_if_modified(|last| std::mem::replace(last, (*last).max(place)) < place);
-        }
-        if let Some(restored) = follow.restored {
-            self.restored.store(restored, Ordering::Release);
-        }
-        if follow.chores {
-            self.chores_left.store(true, Ordering::Release);
-            self.busy.notify_one();
-        }
-    }
-
-    fn remember(&self, host: &HostName, newest: Newest) {
-        self.live.with(host, |seen| {
-            let keep = seen.newest.as_ref().is_some_and(|known| {
-                let later = known.opened > newest.opened;
-                later || (known.rollout == newest.rollout && known.job > newest.job)
-            });
-            if !keep {
-                seen.newest = Some(newest);
-            }
-        });
     }
 
     fn nudge(&self, id: RolloutId) {

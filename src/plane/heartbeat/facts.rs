@@ -2,7 +2,7 @@
 
 use crate::model::facts::{Closures, HostHold};
 use crate::model::fleet::OnDrift;
-use crate::model::host_rollout::HostRolloutState;
+use crate::model::host_rollout::{Phase, Rollback};
 use crate::model::id::{Closure, HostName};
 use crate::plane::attempt::Opening;
 use crate::plane::desk::Desk;
@@ -29,7 +29,8 @@ impl Desk<'_> {
         let Some(journal) = self.tx.journal(&beat.hostname, &beat.journal_id)? else { return Ok(true) };
         let rewound = journal.fenced.is_none() && beat.last_seq < journal.last_seq;
         let booted = body.boots.last().map(|(boot, _)| boot) != Some(&beat.now.boot);
-        Ok(rewound || booted || self.with_facts(&body, beat)? != body)
+        let next = self.with_facts(&body, beat)?;
+        Ok(rewound || booted || next != body || self.drift(&row.name, &next)?.is_some())
     }
 
     fn with_facts(&self, body: &HostBody, beat: &HeartbeatRequest) -> Done<HostBody> {
@@ -41,6 +42,9 @@ impl Desk<'_> {
         });
         // A hold of a kind that this version does not know still holds: the agent keeps to it by itself.
         next.holds = beat.holds.iter().filter_map(|hold| HostHold::try_from(hold.clone()).ok()).collect();
+        if next.drifted.is_some() && next.drifted != beat.running_closure {
+            next.drifted = None;
+        }
         next.agent_version = beat.agent_version.chars().take(64).collect();
         let lifted = self.lifted(&beat.hostname)?;
         for closure in &beat.quarantined {
@@ -70,10 +74,8 @@ impl Desk<'_> {
     pub fn take_facts(&mut self, beat: &HeartbeatRequest) -> Done<()> {
         let (row, before) = self.host(&beat.hostname)?;
         let mut body = self.with_facts(&before, beat)?;
-        let was = before.closures.as_ref().and_then(|closures| closures.running.as_ref());
-        let is = beat.running_closure.as_ref();
-        if let (true, Some(is)) = (was != is, is) {
-            self.look_for_drift((&row.name, &mut body), is)?;
+        if let Some((kept, running)) = self.drift(&row.name, &body)? {
+            self.deal_with_drift(kept, running, &mut body)?;
         }
         if body != before {
             self.follow.wake.insert(row.name.clone());
@@ -82,19 +84,29 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// A host that runs something else than what its newest attempt put there, and is in no attempt, has drifted.
-    fn look_for_drift(&mut self, (host, body): (&HostName, &mut HostBody), running: &Closure) -> Done<()> {
-        let Some(mut kept) = self.newest_record(host)? else { return Ok(()) };
-        let settled = kept.row.state == HostRolloutState::Converged;
-        if !settled || kept.target() == running || !self.tx.open_records(host)?.is_empty() {
-            return Ok(());
+    /// A host has drifted when it is in no attempt and runs something else than what its newest one left there:
+    /// the target it converged to, or whatever somebody else put there in the middle of one. Told once.
+    fn drift(&self, host: &HostName, body: &HostBody) -> Done<Option<(Kept, Closure)>> {
+        let Some(running) = body.closures.as_ref().and_then(|known| known.running.clone()) else { return Ok(None) };
+        if body.drifted.as_ref() == Some(&running) {
+            return Ok(None);
         }
+        let Some(kept) = self.newest_record(host)?.filter(|kept| was_left_by(&kept.body.progress.phase)) else {
+            return Ok(None);
+        };
+        let elsewhere = *kept.target() != running && self.tx.open_records(host)?.is_empty();
+        Ok(elsewhere.then_some((kept, running)))
+    }
+
+    fn deal_with_drift(&mut self, mut kept: Kept, running: Closure, body: &mut HostBody) -> Done<()> {
         let Some(loaded) = self.release(&kept.row.rollout)? else { return Ok(()) };
-        let seen = format!("it runs {} and {} put {} there", running.base(), kept.row.rollout, kept.target().base());
+        let host = kept.row.host.clone();
+        let seen = format!("it runs {} and {} wants {}", running.base(), kept.row.rollout, kept.target().base());
         tracing::warn!(host.name = %host, rollout.id = %kept.row.rollout, "host {host} drifted: {seen}");
         let event = happening(json!({ "kind": "drifted", "running": running.as_str(), "text": seen }))?;
         let rollout = Some((&kept.row.rollout, kept.row.attempt));
-        self.note(Note { host: Some(host), rollout, event, refused: None })?;
+        self.note(Note { host: Some(&host), rollout, event, refused: None })?;
+        body.drifted = Some(running);
         match loaded.release.policy.on_drift {
             OnDrift::Report => {}
             OnDrift::Hold => {
@@ -121,5 +133,19 @@ impl Desk<'_> {
             }
         }
         Ok(None)
+    }
+}
+
+/// Tells whether an attempt ended with something running that should stay until the next one.
+fn was_left_by(phase: &Phase) -> bool {
+    match phase {
+        Phase::Converged(_) => true,
+        Phase::Failed(failed) => failed.rollback == Rollback::Overtaken,
+        Phase::Pending(_)
+        | Phase::Activating(_)
+        | Phase::Deferred(_)
+        | Phase::Soaking(_)
+        | Phase::Reverted(_)
+        | Phase::Cancelled(_) => false,
     }
 }

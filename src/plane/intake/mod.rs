@@ -14,6 +14,11 @@ use crate::store::StoreMark;
 use crate::wire::v1::agent::{EventsRequest, EventsResponse, MAX_EVENTS, StoreMarkBody};
 use std::sync::Arc;
 
+/// The highest number of an event: the last whole number that every reader of JSON agrees on.
+const MAX_SEQ: u64 = (1 << 53) - 1;
+/// The most rollouts in a journal's base.
+const MAX_BASE: usize = 64;
+
 impl Plane {
     /// Takes a batch of events from a host; the answer carries permits back and is durable.
     ///
@@ -25,6 +30,10 @@ impl Plane {
         if batch.events.len() > MAX_EVENTS {
             let said = format!("{} events in one batch; the most is {MAX_EVENTS}", batch.events.len());
             return Err(PlaneError::bad("batch_too_long", said));
+        }
+        if batch.base.as_ref().is_some_and(|base| base.seq > MAX_SEQ || base.rollouts.len() > MAX_BASE) {
+            let said = format!("a base holds at most {MAX_BASE} rollouts and a number up to {MAX_SEQ}");
+            return Err(PlaneError::bad("invalid_base", said));
         }
         self.heard(host);
         let count = batch.events.len();

@@ -18,6 +18,8 @@ use crate::wire::v1::agent::{EventEnvelope, EventsResponse, PermitAnswer, Refuse
 pub const UNKNOWN_ROLLOUT: &str = "the rollout is not known here";
 /// How many refused events are looked at in one read.
 const PAGE: usize = 256;
+/// How many attempts a host may be ahead of a store that lost some.
+const MAX_AHEAD: u32 = 100;
 /// The longest kind that is kept in its own column, in characters.
 const MAX_KIND: usize = 64;
 
@@ -119,6 +121,9 @@ impl Desk<'_> {
         };
         if Attempt(sent.attempt) < kept.row.attempt {
             return Ok(Err(format!("attempt {} is over; this is attempt {}", sent.attempt, kept.row.attempt)));
+        }
+        if sent.attempt > kept.row.attempt.0.saturating_add(MAX_AHEAD) {
+            return Ok(Err(format!("attempt {} can't be; this is attempt {}", sent.attempt, kept.row.attempt)));
         }
         let at = Stamp::from(sent.at.clone());
         if Attempt(sent.attempt) > kept.row.attempt && !matches!(event, Event::Adopted(_)) {

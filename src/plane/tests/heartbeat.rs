@@ -130,3 +130,26 @@ async fn drift_is_reported_held_or_reconciled_as_policy_says() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_manual_switch_in_the_middle_of_a_soak_is_held_once_and_stays_resolved() {
+    use crate::model::id::Closure;
+    let trial = Trial::new().await;
+    let waves = json!([{ "name": "all", "hosts": ["a"], "maxFailures": 1 }]);
+    trial.publish("stable@1", waves.clone(), json!({ "onDrift": "hold" })).await;
+    let mut a = Host::up("a", &trial).await;
+    a.start(&trial, "stable@1").await;
+    a.running = crate::plane::tests::trial::closure("3", "a");
+    a.beat(&trial).await;
+    assert!(trial.get("/v1/hosts/a").await.1["operatorHold"].is_null(), "the attempt is not over");
+    a.say(&trial, "stable@1", &[Event::Overtaken(Closure::new(a.running.clone()).unwrap())]).await;
+    a.beat(&trial).await;
+    assert!(trial.get("/v1/hosts/a").await.1["operatorHold"].as_str().unwrap().starts_with("drift"));
+    trial.publish("stable@2", waves, json!({})).await;
+    assert!(a.told(&trial).await.is_empty());
+    trial.act("/v1/hosts/a/resolve", json!({ "by": "ann" })).await;
+    let trial = trial.restart().await;
+    trial.clock.pass(crate::plane::tests::trial::BEAT);
+    a.beat(&trial).await;
+    assert_eq!(a.told(&trial).await, ["start stable@2"]);
+}

@@ -134,3 +134,27 @@ async fn a_straggler_that_returns_after_two_releases_gets_only_the_newest() {
     let starts: Vec<_> = told.iter().filter(|order| !order.starts_with("cancel")).collect();
     assert_eq!(starts, ["start stable@3"]);
 }
+
+#[tokio::test]
+async fn what_comes_back_to_wait_in_an_ended_rollout_is_cancelled() {
+    use crate::model::host_rollout::Event;
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "b", "c"]).await;
+    let (mut a, mut b) = (Host::up("a", &trial).await, Host::up("b", &trial).await);
+    let mut c = Host::up("c", &trial).await;
+    assert!(a.ask(&trial, "stable@1").await && b.ask(&trial, "stable@1").await);
+    c.start(&trial, "stable@1").await;
+    trial.publish_simple("stable@2", &["a", "b", "c"]).await;
+    assert_eq!(trial.attempt("stable@1", "a").await.state, "Pending", "permitted hosts finish");
+    a.say(&trial, "stable@1", &[Event::PermitLapsed("too late".to_owned())]).await;
+    let prior = crate::model::id::Closure::new(b.running.clone()).unwrap();
+    let deferred = [Event::ActivationStarted { prior }, Event::ActivationDeferred("kernel".to_owned())];
+    b.say(&trial, "stable@1", &deferred).await;
+    c.boot = "again".to_owned();
+    let prior = crate::model::id::Closure::new(closure("0", "c")).unwrap();
+    c.say(&trial, "stable@1", &[Event::Rebooted { into: prior, clean: true }]).await;
+    for host in [&a, &b, &c] {
+        assert_eq!(trial.attempt("stable@1", &host.name).await.state, "Cancelled", "{}", host.name);
+        assert_eq!(host.told(&trial).await, ["cancel stable@1", "start stable@2"]);
+    }
+}

@@ -45,6 +45,8 @@ pub struct HostBody {
     pub boots: Vec<(BootId, Timestamp)>,
     /// The agent's version.
     pub agent_version: String,
+    /// What it ran when it was last found drifted: told once, and not again after an operator accepted it.
+    pub drifted: Option<Closure>,
 }
 
 /// What the control plane keeps of a host's attempt, next to the columns of `store::rows::RecordRow`.

@@ -32,6 +32,8 @@ pub struct HostV1 {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boots: Vec<SeenBootV1>,
     pub agent_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub drifted: Option<Closure>,
 }
 
 /// A boot and when the host changed to it.
@@ -58,6 +60,7 @@ impl From<&HostBody> for HostV1 {
             boot: host.boot.clone(),
             boots: boots.collect(),
             agent_version: host.agent_version.clone(),
+            drifted: host.drifted.clone(),
         }
     }
 }
@@ -74,6 +77,7 @@ impl From<HostV1> for HostBody {
             boot: body.boot,
             boots: body.boots.into_iter().map(|seen| (seen.boot, timestamp(seen.at))).collect(),
             agent_version: body.agent_version,
+            drifted: body.drifted,
         }
     }
 }

@@ -248,7 +248,8 @@ pub(crate) fn host_body() -> impl Strategy<Value = HostBody> {
     let boots = vec((label::<BootId>(), timestamp()), 0..3);
     (first, of(journal()), of(label()), boots, words()).prop_map(|(first, journal, boot, boots, agent_version)| {
         let (closures, holds, operator_hold, cloned, quarantined) = first;
-        HostBody { closures, holds, operator_hold, cloned, quarantined, journal, boot, boots, agent_version }
+        let drifted = quarantined.first().cloned();
+        HostBody { closures, holds, operator_hold, cloned, quarantined, journal, boot, boots, agent_version, drifted }
     })
 }
 
