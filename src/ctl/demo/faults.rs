@@ -8,6 +8,7 @@ use crate::ctl::demo::place::Place;
 use crate::ctl::demo::plan::{Blow, Fault, Stage};
 use crate::ctl::demo::server::Server;
 use crate::ctl::demo::telling::Telling;
+use crate::ctl::human;
 use crate::model::host_rollout::HostRolloutState;
 use crate::model::id::{Closure, HostName, RolloutId};
 use anyhow::{Context, bail};
@@ -126,9 +127,8 @@ impl Striker {
             killed.and(back)?;
             done.agent_kills += 1;
             done.state_wipes += 1;
-            let lost = format!(
-                "! {host} soaks: its agent is killed and its memory deleted, {undelivered} unsent events with it"
-            );
+            let unsent = human::count(undelivered, "unsent event");
+            let lost = format!("! {host} soaks: its agent is killed and its memory deleted, with {unsent} in it");
             self.telling.say(&lost);
         } else {
             server.restart().await?;

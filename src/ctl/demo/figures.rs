@@ -44,6 +44,8 @@ pub struct Figures {
     pub converged: u64,
     /// Hosts on which the bad release was activated and undone: they run and boot what they ran before.
     pub reverted: u64,
+    /// Hosts on which a switch to the bad release began.
+    pub bad_reached: u64,
     /// Hosts that are neither what the good nor what the bad release should have left.
     pub failed: u64,
     /// Hosts under way when everything had ended, by the store or by their own log.
@@ -90,6 +92,7 @@ pub fn count(evidence: &Evidence, meant: &Meant, blows: Blows) -> Figures {
         hosts: wide(evidence.hosts.len()),
         converged: wide(converged),
         reverted: wide(reverted),
+        bad_reached: wide(evidence.hosts.iter().filter(|host| began(host, meant.bad.get(&host.name))).count()),
         failed: wide(failed),
         in_flight: wide(evidence.hosts.iter().filter(|host| is_under_way(evidence, host)).count()),
         activations: over(tally::activations),
@@ -114,6 +117,12 @@ fn wide(count: usize) -> u64 {
 
 fn is_snapshot(stored: &StoredEvent) -> bool {
     matches!(&stored.event, Some(Event::Adopted(adoption)) if adoption.source == Memory::Snapshot)
+}
+
+fn began(host: &HostEvidence, target: Option<&Closure>) -> bool {
+    host.acts
+        .iter()
+        .any(|entry| matches!(&entry.act, Act::SwitchStarted { by: By::Forward, to, .. } if Some(to) == target))
 }
 
 fn ran(host: &HostEvidence, target: Option<&Closure>) -> bool {
@@ -155,7 +164,7 @@ fn has_reverted(evidence: &Evidence, host: &HostEvidence, meant: &Meant) -> bool
 
 fn is_as_meant(evidence: &Evidence, host: &HostEvidence, meant: &Meant) -> bool {
     let good = meant.good.is_empty() || has_converged(evidence, host, meant);
-    let touched = ran(host, meant.bad.get(&host.name));
+    let touched = began(host, meant.bad.get(&host.name));
     let bad = !touched || (meant.canaries.contains(&host.name) && has_reverted(evidence, host, meant));
     good && bad && ends_well(host, meant)
 }

@@ -29,13 +29,14 @@ pub struct Story {
     states: BTreeMap<String, String>,
     wave: Option<u32>,
     told: Option<String>,
+    committed: usize,
 }
 
 impl Story {
     /// Starts with nothing told.
     #[must_use]
     pub fn new(server: Arc<Mutex<Server>>, telling: Arc<Telling>, rollout: RolloutId) -> Self {
-        Self { server, telling, rollout, states: BTreeMap::new(), wave: None, told: None }
+        Self { server, telling, rollout, states: BTreeMap::new(), wave: None, told: None, committed: 0 }
     }
 
     /// Follows the rollout until it is at rest: completed, or stopped with nobody under way. Returns its view.
@@ -98,7 +99,7 @@ impl Story {
         self.telling.say(&format!("  wave {number} of {} may start: {named}{more}", view.waves.len()));
     }
 
-    fn tell_host(&self, attempt: &AttemptView, attempts: &[AttemptView]) {
+    fn tell_host(&mut self, attempt: &AttemptView, attempts: &[AttemptView]) {
         let host = &attempt.host;
         let verdict = attempt.verdict.as_deref().map(human::clean);
         match attempt.state.as_str() {
@@ -108,11 +109,12 @@ impl Story {
             }
             "Reverted" => self.telling.say(&format!("  {host} runs what it ran before again, verified")),
             "Converged" => {
-                let done = attempts.iter().filter(|other| other.state == "Converged").count();
-                let all = attempts.len();
-                let quarter = all.div_ceil(4);
-                if all <= HOSTS_TOLD || done % quarter == 0 || done == all {
+                self.committed += 1;
+                let (done, all) = (self.committed, attempts.len());
+                if all <= HOSTS_TOLD {
                     self.telling.say(&format!("  {host} soaked healthy and is committed ({done} of {all})"));
+                } else if done % all.div_ceil(6) == 0 || done == all {
+                    self.telling.say(&format!("  {done} of {all} hosts soaked healthy and are committed"));
                 }
             }
             "Soaking" if attempts.len() <= HOSTS_TOLD => {

@@ -91,26 +91,25 @@ pub fn words(report: &Report, scenario: Scenario) -> String {
         ));
     }
     if scenario.has_bad() {
-        let rest = f.hosts.saturating_sub(f.reverted);
-        lines.push(format!(
-            "  bad release  undone on the {} it reached; the other {rest} never started it",
-            hosts(f.reverted)
-        ));
+        let (reached, rest) = (human::count(f.bad_reached, "host"), f.hosts.saturating_sub(f.bad_reached));
+        lines.push(format!("  bad release  reached {reached}, undone on {}; {rest} never started it", f.reverted));
     }
     let most = format!("at most {} under way at once, {} allowed", f.max_in_flight, f.wave_limit);
     lines
         .push(format!("  switches     {} in all, {} of them needless; {most}", f.activations, f.duplicate_activations));
     lines.push(format!("  events       {} stored, {} missing", f.events_stored, f.events_missing));
     if f.agent_kills + f.cp_kills > 0 {
-        let killed =
-            format!("{} and {} killed with SIGKILL", times(f.agent_kills, "agent"), times(f.cp_kills, "control plane"));
+        let killed = format!(
+            "{} and {} killed with SIGKILL",
+            human::count(f.agent_kills, "agent"),
+            human::count(f.cp_kills, "control plane")
+        );
         lines.push(format!("  killed       {killed}; {} soak clocks began anew", f.soak_clock_resets));
     }
     if f.state_wipes > 0 {
-        let wiped = times(f.state_wipes, "agent's memory deleted");
+        let (lost, back) = (f.state_wipes, f.snapshots_applied);
         lines.push(format!(
-            "  lost         {wiped}, {} restored from the control plane's snapshot",
-            f.snapshots_applied
+            "  lost         memories of agents: {lost}; restored from the control plane's snapshot: {back}"
         ));
     }
     lines.push(format!("  time         {}", human::span(Duration::from_millis(f.wall_ms))));
@@ -128,18 +127,6 @@ fn ending(report: &Report) -> String {
         text.push_str(&format!("\n  - {line}"));
     }
     text
-}
-
-fn hosts(count: u64) -> String {
-    times(count, "host")
-}
-
-fn times(count: u64, what: &str) -> String {
-    match (count, what.split_once(' ')) {
-        (1, _) => format!("1 {what}"),
-        (_, Some(("agent's", rest))) => format!("{count} agents' {rest}"),
-        (_, _) => format!("{count} {what}s"),
-    }
 }
 
 #[cfg(test)]

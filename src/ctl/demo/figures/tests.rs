@@ -88,6 +88,7 @@ fn figures(evidence: &Evidence) -> Figures {
 fn a_host_that_went_there_and_back_counts_as_both() {
     let counted = figures(&good());
     assert_eq!((counted.converged, counted.reverted, counted.failed, counted.in_flight), (1, 1, 0, 0));
+    assert_eq!(counted.bad_reached, 1);
     assert_eq!((counted.activations, counted.duplicate_activations, counted.max_in_flight), (3, 0, 1));
     assert_eq!((counted.events_stored, counted.events_missing), (3, 0));
 }
