@@ -2,7 +2,6 @@
 
 use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
-use crate::agent::offer::Offer;
 use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
 use crate::model::host_rollout::deadline::isolated;
 use crate::model::host_rollout::{Event, HostRollout, Phase, Probe, Soaking};
@@ -24,8 +23,6 @@ const FRESH_RESULTS: Duration = Duration::from_secs(10);
 const CONVICTIONS: u32 = 2;
 /// How long to wait before a commit that was not taken is asked for again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
-/// How long to wait before a release that is being fetched is looked for again.
-const OFFER_RETRY: Duration = Duration::from_millis(200);
 /// While so many events wait to be taken, failures after the commit are not recorded: they are facts, and the
 /// journal is bounded.
 const FACTS_WAIT: u64 = 1000;
@@ -253,21 +250,11 @@ impl Driver {
             self.nap(rollout, COMMIT_RETRY.min(self.patience()));
             return;
         }
-        let Some(offer) = self.offers.get(rollout) else {
-            if let Some(hold) = self.refusals.get(rollout) {
-                let why = format!("the target's own trust file refuses this release: {hold:?}");
-                self.record(rollout, &Event::SustainedFailure(Verdict::CommitFailed(why)));
-            } else {
-                self.fetch(rollout);
-                self.nap(rollout, OFFER_RETRY);
-            }
-            return;
-        };
         if self.running() != Some(&progress.terms.target) {
             self.nap(rollout, COMMIT_RETRY);
             return;
         }
-        if let Err(why) = self.trusted_by_target(offer) {
+        if let Err(why) = self.trusted_by_target(rollout) {
             self.record(rollout, &Event::SustainedFailure(Verdict::CommitFailed(why)));
             return;
         }
@@ -282,11 +269,21 @@ impl Driver {
         self.nap(rollout, COMMIT_RETRY);
     }
 
-    /// The offer was read with the trust file of the closure that ran then; the target's own decides here.
-    fn trusted_by_target(&self, offer: &Offer) -> Result<(), String> {
+    /// The offer was read with the trust file of the closure that ran then; the target's own decides here. Without
+    /// the release, which a control plane that lost its database does not have either, the root helper decides: it
+    /// kept what it started, and checks it before it commits.
+    fn trusted_by_target(&mut self, rollout: &RolloutId) -> Result<(), String> {
+        let refused = |why: &dyn std::fmt::Display| format!("the target's own trust file refuses this release: {why}");
+        let Some(offer) = self.offers.get(rollout) else {
+            if let Some(hold) = self.refusals.get(rollout) {
+                return Err(refused(&format_args!("{hold:?}")));
+            }
+            self.fetch(rollout);
+            return Ok(());
+        };
         let signed = crate::trust::parse_signed(offer.text.as_bytes());
         let trust = TrustFile::parse(&self.settings.trust);
         let verified = signed.and_then(|signed| verify_for_host(&signed, &trust?, &self.host));
-        verified.map(drop).map_err(|why| format!("the target's own trust file refuses this release: {why}"))
+        verified.map(drop).map_err(|why| refused(&why))
     }
 }
