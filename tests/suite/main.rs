@@ -24,3 +24,6 @@ mod sim_scenarios;
 mod sim_disk;
 mod sim_memory;
 mod simulation;
+mod recovery_fleet;
+mod recovery;
+mod recovery_plane;

@@ -57,6 +57,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Found, JournalError> {
     Ok(Found { content, damage: None })
 }
 
+/// Returns what the sound lines of a journal add up to, for whoever looks at it from outside; `None` without any.
+#[must_use]
+pub fn book(bytes: &[u8]) -> Option<Book> {
+    read(bytes).ok()?.content.map(|content| content.book)
+}
+
 /// Takes one line in; the inner error says how it is damaged.
 fn take(content: &mut Option<Content>, line: &[u8], torn: bool) -> Result<Result<(), String>, JournalError> {
     if torn {
