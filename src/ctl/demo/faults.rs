@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 /// How often a host's log is looked at.
 const LOOK: Duration = Duration::from_millis(25);
 /// How long a host may take to write down what it knows already.
-const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the faults of one release need.
 #[derive(Debug, Clone)]

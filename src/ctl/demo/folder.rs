@@ -1,4 +1,4 @@
-//! The demo's directory: kept where that was asked for, else removed in the end.
+//! The demo's directory: kept where that was asked for, else removed in the end unless something went wrong.
 
 use crate::ctl::demo::telling::Telling;
 use crate::ctl::exit::Mistake;
@@ -46,21 +46,21 @@ impl Folder {
         &self.path
     }
 
+    /// Keeps it: something went wrong, and it may not happen again.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
     /// Says where to look after a failure.
     #[must_use]
     pub fn hint(&self, error: anyhow::Error) -> anyhow::Error {
-        if self.keep {
-            return error.context(format!("the demo stopped; its logs are in {}/logs", self.path.display()));
-        }
-        error.context("the demo stopped; run it again with --keep DIR to look at its logs")
+        error.context(format!("the demo stopped; its logs are in {}/logs", self.path.display()))
     }
 
-    /// Says where everything is, or how to get at it.
-    pub fn tell(&self, telling: &Telling, ok: bool) {
+    /// Says where everything is, if it is kept.
+    pub fn tell(&self, telling: &Telling) {
         if self.keep {
-            telling.note(&format!("Everything is kept in {}.", self.path.display()));
-        } else if !ok {
-            telling.note("Run it again with the same --seed and --keep DIR to look into it.");
+            telling.note(&format!("Everything is kept in {}: start with its folder `logs`.", self.path.display()));
         }
     }
 }
@@ -97,6 +97,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let kept = Folder::make(Some(&dir.path().join("new"))).unwrap().path().to_owned();
         assert!(kept.exists());
+    }
+
+    #[test]
+    fn one_that_is_needed_to_find_a_fault_stays() {
+        let mut folder = Folder::make(None).unwrap();
+        folder.keep();
+        let path = folder.path().to_owned();
+        drop(folder);
+        assert!(path.exists());
+        fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

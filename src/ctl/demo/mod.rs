@@ -34,7 +34,7 @@ use std::path::PathBuf;
 #[command(
     after_help = "Makes keys, starts a control plane and simulated hosts with real agents in a temporary directory, signs\n\
     and publishes releases, and kills processes on the way. Needs no root, no Nix and no network beyond loopback,\n\
-    and leaves nothing behind. Exits with 0 only if everything that had to hold held."
+    and leaves nothing behind unless something went wrong. Exits with 0 only if everything that had to hold held."
 )]
 pub struct Args {
     /// How many hosts
@@ -66,7 +66,7 @@ pub async fn run(session: &Session, args: Args) -> anyhow::Result<Exit> {
     tokio::select! {
         ended = show::run(session, args) => ended,
         () = shutdown.asked() => {
-            eprintln!("interrupted: every process of the demo is being ended");
+            eprintln!("interrupted: every process of the demo was ended");
             Ok(Exit::Interrupted)
         }
     }

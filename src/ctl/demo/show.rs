@@ -57,16 +57,20 @@ pub async fn run(session: &Session, args: Args) -> anyhow::Result<Exit> {
     let seed = args.seed.map_or_else(fresh_seed, Ok)?;
     let plan = Plan::new(args.hosts, args.scenario, entropy::seeded(seed))?;
     let telling = Arc::new(Telling::start(session.json()));
-    let folder = Folder::make(args.keep.as_deref())?;
+    let mut folder = Folder::make(args.keep.as_deref())?;
     let shown = run_in(&folder, (plan, args.scenario, seed), &telling).await;
     telling.finish();
+    let ok = shown.as_ref().is_ok_and(|report| report.ok);
+    if !ok {
+        folder.keep();
+    }
     let report = shown.map_err(|error| folder.hint(error))?;
     if session.json() {
         session.json_line(&report)?;
     } else {
         session.print(&words(&report, args.scenario))?;
     }
-    folder.tell(&telling, report.ok);
+    folder.tell(&telling);
     Ok(if report.ok { Exit::Success } else { Exit::Failed })
 }
 
@@ -74,13 +78,8 @@ async fn run_in(folder: &Folder, what: (Plan, Scenario, u64), telling: &Arc<Tell
     let (plan, scenario, seed) = what;
     let place = Place::new(folder.path());
     let mut show = Show::start(place, (plan, scenario, seed), telling.clone()).await?;
-    if scenario.has_good() {
-        show.good().await?;
-    }
-    if scenario.has_bad() {
-        show.bad().await?;
-    }
-    show.report(seed).await
+    let trouble = show.play().await.err();
+    show.report(seed, trouble).await
 }
 
 impl Show {
@@ -111,6 +110,16 @@ impl Show {
         let server = Arc::new(Mutex::new(server));
         let blows = Blows::default();
         Ok(Self { plan, scenario, place, telling, operator, server, machines, closures, url, blows })
+    }
+
+    async fn play(&mut self) -> anyhow::Result<()> {
+        if self.scenario.has_good() {
+            self.good().await?;
+        }
+        if self.scenario.has_bad() {
+            self.bad().await?;
+        }
+        Ok(())
     }
 
     async fn good(&mut self) -> anyhow::Result<()> {
@@ -164,8 +173,8 @@ impl Show {
         Ok(())
     }
 
-    /// Ends everything, then counts what is there.
-    async fn report(mut self, seed: u64) -> anyhow::Result<Report> {
+    /// Ends everything, then counts what is there, whatever went wrong before.
+    async fn report(mut self, seed: u64, trouble: Option<anyhow::Error>) -> anyhow::Result<Report> {
         self.telling.write("");
         self.telling.say("  everything is shut down, and what it wrote is counted");
         self.machines.shut_down().await?;
@@ -181,7 +190,8 @@ impl Show {
             Ok(evidence.rollouts.iter().find(|(rollout, _)| *rollout == id).map(|(_, state)| state.clone()))
         };
         let ends = Ends { good: end(Kind::Good)?, bad: end(Kind::Bad)? };
-        let broken = broken(&figures, &self.plan, (self.scenario, &ends));
+        let mut broken = broken(&figures, &self.plan, (self.scenario, &ends));
+        broken.extend(trouble.map(|error| format!("{error:#}")));
         let scenario = self.scenario.to_possible_value().map(|value| value.get_name().to_owned());
         Ok(Report { figures, seed, scenario: scenario.unwrap_or_default(), ok: broken.is_empty(), broken })
     }

@@ -74,3 +74,9 @@ impl Telling {
         }
     }
 }
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -51,9 +51,10 @@ pub fn broken(figures: &Figures, plan: &Plan, (scenario, ends): (Scenario, &Ends
     let over = format!("{} hosts were under way at once, {} were allowed", f.max_in_flight, f.wave_limit);
     must(f.max_in_flight <= f.wave_limit, over);
     must(f.events_stored > 0, "the control plane stored no event".to_owned());
-    let planned = plan.planned();
-    let done = (f.agent_kills, f.cp_kills, f.state_wipes);
-    must(done == planned, format!("(agents, control planes, memories) struck: {done:?}, planned were {planned:?}"));
+    let (planned, done) = (plan.planned(), (f.agent_kills, f.cp_kills, f.state_wipes));
+    // A try to delete a memory that came too late costs one more control plane.
+    let struck = done.0 == planned.0 && done.1 >= planned.1 && done.2 == planned.2;
+    must(struck, format!("(agents, control planes, memories) struck: {done:?}, planned were {planned:?}"));
     let restored =
         format!("{} snapshots were taken over, {} memories were deleted", f.snapshots_applied, f.state_wipes);
     must(f.snapshots_applied >= f.state_wipes, restored);
