@@ -18,8 +18,12 @@ use std::time::Duration;
 const HOSTS: usize = 20;
 /// Simulated time of one run.
 const SPAN: Duration = Duration::from_secs(24 * 60 * 60);
-/// Seeds that every run of the tests plays.
-const SEEDS: u64 = 50;
+/// Seeds that every run of the tests plays; `CONVOY_SEEDS` asks for more, or for fewer.
+const SEEDS: u64 = 4;
+
+fn seeds() -> u64 {
+    std::env::var("CONVOY_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+}
 
 /// Plays one seed on a runtime of its own whose clock jumps from timer to timer.
 fn play(seed: u64) -> (History, Report) {
@@ -35,14 +39,15 @@ fn play(seed: u64) -> (History, Report) {
 }
 
 #[test]
-fn fifty_seeds_of_a_day_with_every_fault_keep_the_promises() {
+fn days_with_every_fault_keep_the_promises() {
+    let seeds = seeds();
     let (to, from) = mpsc::channel();
     let workers = thread::available_parallelism().map_or(2, usize::from).min(8);
     thread::scope(|scope| {
         for worker in 0..workers {
             let to = to.clone();
             scope.spawn(move || {
-                for seed in (worker as u64..SEEDS).step_by(workers) {
+                for seed in (worker as u64..seeds).step_by(workers) {
                     let (_, report) = play(seed);
                     to.send((seed, report)).unwrap();
                 }
@@ -58,12 +63,12 @@ fn fifty_seeds_of_a_day_with_every_fault_keep_the_promises() {
     }
     assert!(broken.is_empty(), "{} promises were broken:\n{}", broken.len(), broken.join("\n"));
     // A plan that does nothing proves nothing.
-    assert!(sum.committed > 50 * SEEDS && sum.reverted > SEEDS && sum.adopted > SEEDS, "{sum:?}");
+    assert!(sum.committed > 50 * seeds && sum.reverted > seeds && sum.adopted > seeds, "{sum:?}");
     assert!(
-        sum.agent_kills > SEEDS && sum.plane_kills > SEEDS && sum.wipes > SEEDS && sum.power_cuts > SEEDS,
+        sum.agent_kills > seeds && sum.plane_kills > seeds && sum.wipes > seeds && sum.power_cuts > seeds,
         "{sum:?}"
     );
-    assert!(sum.lost_messages > 100 * SEEDS && sum.repeated_messages > 10 * SEEDS, "{sum:?}");
+    assert!(sum.lost_messages > 100 * seeds && sum.repeated_messages > 10 * seeds, "{sum:?}");
 }
 
 #[test]
