@@ -1,16 +1,19 @@
 //! `convoy`: parses, runs the verb, turns failures into text and an exit code.
 
 use clap::Parser;
-use convoy::ctl::{Cli, Verb, exit, run};
+use convoy::ctl::demo::part::Process;
+use convoy::ctl::{Cli, exit, run};
 use convoy::runtime::log::{LogFormat, start};
 use convoy::runtime::signals::survive_size_limit;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if let Verb::Process(process) = cli.verb {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    if let Some(process) = Process::in_command_line(&argv) {
         return convoy::program::run(process);
     }
+    let cli = Cli::parse_from(argv);
     start(LogFormat::Text);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -64,9 +64,6 @@ pub enum Verb {
     /// List the exit codes
     #[command(hide = true, long_about = exit::table())]
     ExitCodes,
-    /// A process of the demo; it is run before any runtime is made
-    #[command(flatten)]
-    Process(demo::part::Process),
 }
 
 /// Print the completions of a shell
@@ -100,6 +97,5 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
             session.print(&String::from_utf8_lossy(&script))
         }
         Verb::ExitCodes => session.print(&exit::table()),
-        Verb::Process(_) => anyhow::bail!("a process of the demo makes a runtime of its own"),
     }
 }

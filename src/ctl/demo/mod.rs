@@ -31,11 +31,10 @@ use std::path::PathBuf;
 
 /// How large the demo is, and what happens in it.
 #[derive(Debug, Clone, clap::Args)]
-#[command(
-    after_help = "Makes keys, starts a control plane and simulated hosts with real agents in a temporary directory, signs\n\
-    and publishes releases, and kills processes on the way. Needs no root, no Nix and no network beyond loopback,\n\
-    and leaves nothing behind unless something went wrong. Exits with 0 only if everything that had to hold held."
-)]
+#[command(after_help = "Makes keys, starts a control plane and simulated hosts with real agents in a temporary \
+    directory, signs and publishes releases, and kills processes on the way. Needs no root, no Nix and no network \
+    beyond loopback, and leaves nothing behind unless something went wrong. Exits with 0 only if everything that had \
+    to hold held.")]
 pub struct Args {
     /// How many hosts
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = in_range)]
