@@ -203,11 +203,11 @@ fn read_probe(value: Value) -> Result<Spec, Vec<String>> {
     let mut mistakes = Vec::new();
     let kind = kind.and_then(check_kind).map_err(|why| mistakes.push(why));
     let common = common.map_err(|why| mistakes.push(why));
-    let name = common.as_ref().map_err(|()| ()).and_then(|common| {
+    let name = common.as_ref().ok().and_then(|common| {
         check_times(common, &mut mistakes);
-        ProbeName::new(common.name.clone()).map_err(|why| mistakes.push(why.to_string()))
+        ProbeName::new(common.name.clone()).map_err(|why| mistakes.push(why.to_string())).ok()
     });
-    let (Ok(common), Ok(kind), Ok(name), true) = (common, kind, name, mistakes.is_empty()) else {
+    let (Ok(common), Ok(kind), Some(name), true) = (common, kind, name, mistakes.is_empty()) else {
         return Err(mistakes);
     };
     let mode = match common.mode {

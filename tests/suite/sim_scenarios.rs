@@ -91,7 +91,12 @@ impl Scenario {
         let (runs, boots) = match self.ends {
             RootState::Committed => (target, target),
             RootState::Kept => (target, prior),
-            _ => (prior, prior),
+            RootState::Launched
+            | RootState::Soaking
+            | RootState::Committing
+            | RootState::Reverting
+            | RootState::Reverted
+            | RootState::Overtaken => (prior, prior),
         };
         assert_eq!((&state.running, &state.loader, &state.profile), (&runs.path, &boots.path, &boots.path), "{shown}");
         let mut rest = lines.iter();

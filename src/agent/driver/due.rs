@@ -31,10 +31,10 @@ impl Driver {
                 continue;
             }
             let Some(progress) = self.progress(&rollout).cloned() else { continue };
-            if let Phase::Soaking(soaking) = &progress.phase {
-                if self.check_control_plane(&rollout, &progress, soaking) {
-                    continue;
-                }
+            if let Phase::Soaking(soaking) = &progress.phase
+                && self.check_control_plane(&rollout, &progress, soaking)
+            {
+                continue;
             }
             let Some(deadline) = deadline(&progress) else { continue };
             if self.now().reached(&deadline.at) {

@@ -79,9 +79,10 @@ impl DiskFile {
         let lock_path = dir.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(failed("open", &lock_path))?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| match why {
-            nix::errno::Errno::EWOULDBLOCK => StateDirError::InUse(dir.to_owned()),
-            other => StateDirError::Io { what: "lock", path: lock_path.clone(), source: other.into() },
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| {
+            let held = why == nix::errno::Errno::EWOULDBLOCK;
+            let failed = || StateDirError::Io { what: "lock", path: lock_path.clone(), source: why.into() };
+            if held { StateDirError::InUse(dir.to_owned()) } else { failed() }
         })?;
         let path = dir.join("journal");
         let file = open_journal(&path).map_err(failed("open", &path))?;

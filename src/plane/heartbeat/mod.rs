@@ -50,9 +50,9 @@ impl Plane {
             self.check_mark(host, seen).await?;
         }
         self.note_beat(host, &beat);
-        let reply = match self.from_memory(host, &beat) {
+        let reply = match self.answer_from_memory(host, &beat) {
             Some(known) => Reply { last_seq: known.last_seq, known: None, fenced: None, snapshots: Vec::new() },
-            None => self.from_rows(host, &beat).await?,
+            None => self.answer_from_rows(host, &beat).await?,
         };
         self.metrics.beat();
         Ok(self.response(&beat, reply))
@@ -104,14 +104,14 @@ impl Plane {
         }
     }
 
-    fn from_memory(&self, host: &HostName, beat: &HeartbeatRequest) -> Option<Known> {
+    fn answer_from_memory(&self, host: &HostName, beat: &HeartbeatRequest) -> Option<Known> {
         let known = self.live.lock().get(host)?.known.clone()?;
         let listed = known.started.iter().all(|id| beat.rollouts.iter().any(|report| report.rollout_id == *id));
         let same = known.fingerprint == fingerprint(beat) && known.last_seq == beat.last_seq && listed;
         same.then_some(known)
     }
 
-    async fn from_rows(self: &Arc<Self>, host: &HostName, beat: &HeartbeatRequest) -> Done<Reply> {
+    async fn answer_from_rows(self: &Arc<Self>, host: &HostName, beat: &HeartbeatRequest) -> Done<Reply> {
         let version = self.live.get(host).version;
         let asked = beat.clone();
         let looked =

@@ -189,14 +189,12 @@ fn nothing_is_lost(world: &World, acts: &[Vec<Entry>], broken: &mut Vec<String>)
         }
         let mut ended = None;
         for entry in acts {
-            match &entry.act {
-                Act::SwitchEnded { by: By::Forward, .. } => ended = Some(entry.uptime_ms),
-                Act::Committed { closure } => {
-                    if ended.is_none_or(|ended| entry.uptime_ms < ended + soak) {
-                        broken.push(format!("host {n} committed {closure} before its soak was over"));
-                    }
-                }
-                _ => {}
+            if let Act::SwitchEnded { by: By::Forward, .. } = &entry.act {
+                ended = Some(entry.uptime_ms);
+            }
+            let early = ended.is_none_or(|ended| entry.uptime_ms < ended + soak);
+            if let (Act::Committed { closure }, true) = (&entry.act, early) {
+                broken.push(format!("host {n} committed {closure} before its soak was over"));
             }
         }
         let (Ok(state), Some(newest)) = (world.hosts[n].machine.look(), world.releases.last()) else { continue };

@@ -19,7 +19,7 @@ const HOSTS: usize = 20;
 /// Simulated time of one run.
 const SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 /// Seeds that every run of the tests plays; `CONVOY_SEEDS` asks for more, or for fewer.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 2;
 
 fn seeds() -> u64 {
     std::env::var("CONVOY_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)

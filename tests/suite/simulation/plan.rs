@@ -45,7 +45,7 @@ pub(crate) async fn play(world: &mut World, span: Duration) {
     let (mut look, mut operator) = (began + LOOK, began + OPERATOR);
     let mut mends: Vec<(Instant, Mend)> = Vec::new();
     let mut kept = Kept::default();
-    let mut last = false;
+    let (mut calmed, mut last) = (false, false);
     while began.elapsed() < span {
         let now = Instant::now();
         if now >= look {
@@ -60,6 +60,10 @@ pub(crate) async fn play(world: &mut World, span: Duration) {
         mends = later;
         for (_, what) in due {
             mend(world, what).await;
+        }
+        if now >= calm && !calmed {
+            calmed = true;
+            calm_down(world).await;
         }
         if now >= release && now < calm {
             let quality = draw_quality(world);
@@ -79,6 +83,16 @@ pub(crate) async fn play(world: &mut World, span: Duration) {
         let next = mends.iter().map(|(at, _)| *at).chain([look, operator]);
         let next = next.chain([release, fault].into_iter().filter(|at| *at > now)).min();
         sleep_until(next.unwrap_or(look).min(began + span)).await;
+    }
+}
+
+/// Puts everything right that a person would have to: a clock three hours behind holds its host, by design.
+async fn calm_down(world: &mut World) {
+    world.net.set_loss(0);
+    world.start_plane().await;
+    for n in 0..world.hosts.len() {
+        world.hosts[n].machine.set_wall_offset(0);
+        world.set_cable(n, true);
     }
 }
 
@@ -193,12 +207,6 @@ async fn operate(world: &mut World) {
     let Some(newest) = world.releases.last().map(|release| (release.id.clone(), release.quality)) else { return };
     let (id, quality) = newest;
     let Ok(rollout) = operator::rollout(&line, &id).await else { return };
-    let restored = rollout.why.as_deref().is_some_and(|why| why.contains("restored"));
-    if quality == Quality::Good || restored {
-        if matches!(rollout.state.as_str(), "Paused" | "Halted") {
-            let _ = operator::act_on_rollout(&line, &id, RolloutAct::Resume, &act).await;
-        }
-    }
     for n in 0..world.hosts.len() {
         let name = crate::simulation::fleet::host_name(n);
         let Ok(host) = operator::host(&line, &name).await else { continue };
@@ -208,5 +216,10 @@ async fn operate(world: &mut World) {
     }
     if quality == Quality::Good {
         let _ = operator::act_on_rollout(&line, &id, RolloutAct::Retry, &act).await;
+    }
+    let restored = rollout.why.as_deref().is_some_and(|why| why.contains("restored"));
+    let stopped = matches!(rollout.state.as_str(), "Paused" | "Halted");
+    if stopped && (quality == Quality::Good || restored) {
+        let _ = operator::act_on_rollout(&line, &id, RolloutAct::Resume, &act).await;
     }
 }

@@ -5,11 +5,12 @@ use crate::system::sim::closure::{AgentKind, Network, SwitchOutcome, UnitState};
 use crate::wire::v1::agent::Act;
 
 fn verdict(world: &World) -> Verdict {
-    match world.phase() {
-        Phase::Failed(failed) => failed.verdict,
-        Phase::Reverted(reverted) => reverted.verdict,
-        other => panic!("not failed: {other:?}"),
+    let phase = world.phase();
+    if let Phase::Reverted(reverted) = phase {
+        return reverted.verdict;
     }
+    let Phase::Failed(failed) = phase else { panic!("not failed: {phase:?}") };
+    failed.verdict
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +104,7 @@ async fn a_failing_switch_is_undone_and_its_closure_quarantined() {
         world.pass(120).await;
         assert_eq!(world.switches(), 1);
         let held = world.plane.lock().beats.last().unwrap().clone();
-        assert_eq!(held.quarantined, [world.target.clone()]);
+        assert_eq!(held.quarantined, std::slice::from_ref(&world.target));
         assert_eq!(held.holds.len(), 1);
         world.plane.order(2, Act::Retry);
         world.until_it("a second switch", |world| world.switches() == 2).await;

@@ -9,10 +9,9 @@ use std::time::Duration;
 
 /// When the soak began and when its failure clock did, as the control plane sees it.
 fn clocks(world: &World) -> (Duration, Option<Duration>) {
-    match world.phase() {
-        Phase::Soaking(soaking) => (soaking.since.uptime, soaking.failing_since.map(|at| at.uptime)),
-        other => panic!("not soaking: {other:?}"),
-    }
+    let phase = world.phase();
+    let Phase::Soaking(soaking) = phase else { panic!("not soaking: {phase:?}") };
+    (soaking.since.uptime, soaking.failing_since.map(|at| at.uptime))
 }
 
 #[tokio::test(start_paused = true)]
