@@ -27,3 +27,4 @@ mod simulation;
 mod recovery_fleet;
 mod recovery;
 mod recovery_plane;
+mod recovery_power;

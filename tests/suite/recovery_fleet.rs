@@ -6,12 +6,12 @@ use crate::sim_world::{good, processes_naming, trust};
 use convoy::agent::journal::book::Book;
 use convoy::agent::journal::read;
 use convoy::client::http::HttpTransport;
-use convoy::client::operator::{self, RolloutAct};
+use convoy::client::operator::{self, HostAct, RolloutAct};
 use convoy::ctl::demo::evidence::{Evidence, gather};
 use convoy::ctl::demo::figures::{Blows, Figures, Meant, count};
 use convoy::ctl::demo::machines::{go_on, hold_still};
 use convoy::ctl::demo::place::Place;
-use convoy::model::host_rollout::HostRolloutState;
+use convoy::model::host_rollout::{HostRolloutState, Phase};
 use convoy::model::id::{Closure, HostName, RolloutId, StoreId};
 use convoy::model::root_record::{RootRecord, SwitchResult};
 use convoy::model::time::Timestamp;
@@ -274,7 +274,14 @@ impl Fleet {
         block(operator::act_on_rollout(&over, &release.id, act, &request)).unwrap_or_else(|error| panic!("{error}"));
     }
 
-    pub(crate) fn transport(&self) -> HttpTransport {
+    /// Acts on a host, as an operator.
+    pub(crate) fn act_on_host(&self, host: &HostName, act: HostAct) {
+        let over = self.transport();
+        let request = ActRequest { by: "test".to_owned(), ..ActRequest::default() };
+        block(operator::act_on_host(&over, host, act, &request)).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn transport(&self) -> HttpTransport {
         HttpTransport::new(&self.url()).unwrap()
     }
 
@@ -376,6 +383,15 @@ impl Fleet {
         millis(record.result.unwrap().1.uptime)
     }
 
+    /// Since when an attempt's failure clock runs, by the host's own journal, in milliseconds of uptime.
+    pub(crate) fn failing_since(&self, host: &HostName, release: &Release) -> Option<u64> {
+        let book = self.book(host)?;
+        match &book.rollouts.get(&release.id)?.progress.phase {
+            Phase::Soaking(soaking) => soaking.failing_since.as_ref().map(|at| millis(at.uptime)),
+            _ => None,
+        }
+    }
+
     /// Waits until a host is half way through its soak, by its own journal too.
     pub(crate) fn mid_soak(&self, host: &HostName, release: &Release) {
         let since = self.good_since(host, release);
@@ -412,10 +428,8 @@ impl Fleet {
         }
     }
 
-    /// Ends everything and checks what holds in every scenario: nothing activated twice, no event missing without a
-    /// mark, no soak counted anew or cut short, nothing under way, no process left. Returns what is on record.
-    pub(crate) fn end(mut self) -> (Evidence, Figures) {
-        self.all_delivered();
+    /// Ends everything and checks that no process is left.
+    pub(crate) fn shut_down(&mut self) {
         for machine in self.machines.values() {
             machine.signal(Signal::SIGTERM);
         }
@@ -426,6 +440,13 @@ impl Fleet {
         self.kill_plane();
         let dir = self.dir.path().to_owned();
         until("end of every process", PATIENCE, || processes_naming(&dir).is_empty().then_some(()));
+    }
+
+    /// Ends everything and checks what holds in every scenario: nothing activated twice, no event missing without a
+    /// mark, no soak counted anew or cut short, nothing under way, no process left. Returns what is on record.
+    pub(crate) fn end(mut self) -> (Evidence, Figures) {
+        self.all_delivered();
+        self.shut_down();
         let fresh = StoreId::new("00000000000000000000000000000001").unwrap();
         let mut evidence = block(gather(&self.place, &self.hosts, fresh)).unwrap();
         evidence.outages.clone_from(&self.outages);
