@@ -28,3 +28,4 @@ mod recovery_fleet;
 mod recovery;
 mod recovery_plane;
 mod recovery_power;
+mod recovery_operator;

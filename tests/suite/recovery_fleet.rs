@@ -196,6 +196,12 @@ impl Fleet {
         machine
     }
 
+    /// Shuts a host down.
+    pub(crate) fn turn_off(&mut self, host: &HostName) {
+        self.verb("stop", host, &[]);
+        self.machines.remove(host);
+    }
+
     /// Cuts a host's power.
     pub(crate) fn cut_power(&mut self, host: &HostName) {
         self.verb("power-cut", host, &[]);
