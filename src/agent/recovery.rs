@@ -8,7 +8,7 @@ use crate::client::agent;
 use crate::model::host_rollout::{HostRollout, Phase};
 use crate::model::id::{Attempt, RolloutId};
 use crate::model::recovery::{Memories, recover};
-use crate::model::root_record::RootRecord;
+use crate::model::root_record::{RootRecord, RootState};
 use crate::wire::v1::agent::HostRolloutSnapshot;
 use crate::wire::v1::release::timestamp;
 use std::collections::BTreeSet;
@@ -45,6 +45,8 @@ impl Driver {
         }
         self.adopt_snapshots();
         self.effects.clear();
+        let begun = self.records.iter().filter(|record| record.state == RootState::Committing);
+        self.committing.extend(begun.map(|record| record.rollout.clone()));
         for rollout in self.open_rollouts() {
             self.resume(&rollout);
         }

@@ -79,7 +79,7 @@ impl Driver {
             },
             Due::FailureSustained => {
                 if let Phase::Soaking(soaking) = &progress.phase {
-                    self.failure_sustained(rollout, soaking);
+                    self.failure_sustained(rollout, soaking).await;
                 }
                 false
             }

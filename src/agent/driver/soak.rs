@@ -137,8 +137,18 @@ impl Driver {
     }
 
     /// An `enforce` probe has failed for the whole failure time. Probes that were started anew are heard first: a
-    /// fresh pass clears the clock.
-    pub(crate) fn failure_sustained(&mut self, rollout: &RolloutId, soaking: &Soaking) {
+    /// fresh pass clears the clock. Where somebody else switched the host meanwhile, the probes say nothing of the
+    /// target: the next look finds out who did.
+    pub(crate) async fn failure_sustained(&mut self, rollout: &RolloutId, soaking: &Soaking) {
+        if let Ok(seen) = within("look at the machine", self.system.observe()).await {
+            self.seen = seen;
+        }
+        let target = self.progress(rollout).map(|progress| &progress.terms.target);
+        if target != self.running() {
+            self.look_soon();
+            self.nap(rollout, Duration::from_millis(100));
+            return;
+        }
         let mut names = soaking.failing_probes();
         if names.is_empty() {
             let young = self.watch.as_ref().is_some_and(|watch| watch.since.elapsed() < FRESH_RESULTS);

@@ -103,7 +103,8 @@ fn soaking_deadline(state: &HostRollout, soaking: &Soaking) -> Deadline {
 }
 
 /// Tells whether a soaked host has been without its control plane for the isolation limit. `lost` is when the
-/// last exchange ended; the limit counts from the end of the soak or from there, whichever is later.
+/// last exchange ended; the limit counts from the end of the soak or from there, whichever is later. A soak of an
+/// earlier boot is one whose commit the power cut: nothing says for how long it was alone.
 #[must_use]
 pub fn isolated(state: &HostRollout, lost: &Stamp, now: &Stamp) -> bool {
     let Phase::Soaking(soaking) = &state.phase else { return false };
@@ -112,5 +113,5 @@ pub fn isolated(state: &HostRollout, lost: &Stamp, now: &Stamp) -> bool {
     }
     let soaked = soaking.since.plus(state.terms.soak);
     let from = if lost.boot == soaked.boot && lost.uptime > soaked.uptime { lost } else { &soaked };
-    now.reached(&from.plus(state.terms.isolation_limit))
+    now.since(from).is_some() && now.reached(&from.plus(state.terms.isolation_limit))
 }
