@@ -1,5 +1,6 @@
 //! Carries the plan's faults out: waits for each one's moment, strikes, and tells.
 
+use crate::agent::journal::book::Book;
 use crate::agent::journal::read;
 use crate::client::operator;
 use crate::ctl::demo::figures::Blows;
@@ -14,6 +15,7 @@ use crate::model::id::{Closure, HostName, RolloutId};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -21,7 +23,7 @@ use tokio::time::{Instant, sleep};
 
 /// How often a host's log is looked at.
 const LOOK: Duration = Duration::from_millis(25);
-/// How long a host may take to write down what it knows already.
+/// How long a host may take to write down what it knows already, or is being told.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the faults of one release need.
@@ -125,6 +127,7 @@ impl Striker {
             let back = server.restart().await;
             go_on(init);
             killed.and(back)?;
+            self.recovered(host).await?;
             done.agent_kills += 1;
             done.state_wipes += 1;
             let unsent = human::count(undelivered, "unsent event");
@@ -160,22 +163,39 @@ impl Striker {
 
     /// Waits until the host soaks by its own journal, and counts the events that the control plane does not hold.
     async fn undelivered(&self, host: &HostName) -> anyhow::Result<u64> {
+        let undelivered = |book: &Book| {
+            let tracked = book.rollouts.get(&self.rollout);
+            let soaks = tracked.is_some_and(|tracked| tracked.progress.state() == HostRolloutState::Soaking);
+            let count = book.last_seq.saturating_sub(book.acked.unwrap_or(0));
+            (soaks && count > 0).then_some(count)
+        };
+        Ok(self.in_journal(host, undelivered).await?.unwrap_or(0))
+    }
+
+    /// Waits until an agent without a memory knows its rollout again, so that no other fault takes the control plane
+    /// away before it was asked: without an answer the root record alone would decide, and nothing would show here.
+    async fn recovered(&self, host: &HostName) -> anyhow::Result<()> {
+        self.in_journal(host, |book| book.rollouts.contains_key(&self.rollout).then_some(())).await?;
+        Ok(())
+    }
+
+    /// Looks into the journal of a host until there is something; `None` when there is nothing within the limit.
+    async fn in_journal<T>(&self, host: &HostName, look: impl Fn(&Book) -> Option<T>) -> anyhow::Result<Option<T>> {
         let path = self.place.agent_state(host).join("journal");
         let begun = Instant::now();
         while begun.elapsed() < SETTLE_LIMIT {
-            let bytes = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
-            if let Some(content) = read::read(&bytes)?.content {
-                let book = content.book;
-                let tracked = book.rollouts.get(&self.rollout);
-                let soaks = tracked.is_some_and(|tracked| tracked.progress.state() == HostRolloutState::Soaking);
-                let undelivered = book.last_seq.saturating_sub(book.acked.unwrap_or(0));
-                if soaks && undelivered > 0 {
-                    return Ok(undelivered);
-                }
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
+            };
+            let found = read::read(&bytes)?.content.and_then(|content| look(&content.book));
+            if found.is_some() {
+                return Ok(found);
             }
             sleep(LOOK).await;
         }
-        Ok(0)
+        Ok(None)
     }
 }
 
