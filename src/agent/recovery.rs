@@ -1,6 +1,7 @@
 //! Boot recovery, before any worker starts: journal → root record → one heartbeat → merge → the ordinary effects.
 //! Must not decide what the memories mean: `model::recovery` does.
 
+use crate::agent::driver::permit::is_under_way;
 use crate::agent::driver::{Driver, within};
 use crate::agent::journal::book::Tracked;
 use crate::agent::snapshot::{Around, attempt_of, whole};
@@ -8,7 +9,7 @@ use crate::client::agent;
 use crate::model::host_rollout::{HostRollout, Phase};
 use crate::model::id::{Attempt, RolloutId};
 use crate::model::recovery::{Memories, recover};
-use crate::model::root_record::{RootRecord, RootState};
+use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::wire::v1::agent::HostRolloutSnapshot;
 use crate::wire::v1::release::timestamp;
 use std::collections::BTreeSet;
@@ -18,6 +19,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long recovery waits for the control plane; without an answer it goes on.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
+/// The dead-man is patted this often within its limit while recovery waits.
+const PATS_IN_LIMIT: u32 = 4;
+/// It is patted no more often than this.
+const SHORTEST_PAT: Duration = Duration::from_millis(50);
 /// How long recovery waits between tries to read the root records: without them nothing is safe to do.
 const RECORDS_RETRY: Duration = Duration::from_secs(1);
 
@@ -61,7 +66,8 @@ impl Driver {
         let end = Instant::now() + HEARTBEAT_LIMIT;
         let over = Arc::clone(&self.link.transport);
         let beat = self.beat();
-        match timeout_at(end, agent::heartbeat(over.as_ref(), &beat)).await {
+        let answered = self.patting(timeout_at(end, agent::heartbeat(over.as_ref(), &beat))).await;
+        match answered {
             Ok(Ok(answer)) => {
                 self.snapshots.clear();
                 self.beat_answered_in_recovery(answer);
@@ -77,13 +83,43 @@ impl Driver {
             if self.record_for(&rollout, attempt_of(&snapshot)).is_some() {
                 continue;
             }
-            let fetched = timeout_at(end, agent::fetch_release(over.as_ref(), &self.host, &rollout)).await;
-            match fetched {
+            let host = self.host.clone();
+            let fetch = timeout_at(end, agent::fetch_release(over.as_ref(), &host, &rollout));
+            match self.patting(fetch).await {
                 Ok(Ok(fetched)) => self.verify(&rollout, fetched),
                 Ok(Err(why)) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}"),
                 Err(_) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "the release does not come"),
             }
         }
+    }
+
+    /// Waits, and tells the dead-man meanwhile that the agent is alive: a control plane that hangs must not end a
+    /// soak.
+    async fn patting<T>(&mut self, work: impl Future<Output = T> + Send) -> T {
+        let soaking: Vec<_> = self.records.iter().filter(|record| self.is_alive(record)).cloned().collect();
+        let Some(timeout) = soaking.iter().map(|record| record.agent_timeout).min() else { return work.await };
+        let mut work = std::pin::pin!(work);
+        loop {
+            for record in &soaking {
+                let pat = self.system.pat(&record.rollout, record.attempt);
+                if let Err(why) = within("pat the dead-man", pat).await {
+                    tracing::debug!(host.name = %self.host, rollout.id = %record.rollout, "{why}");
+                }
+            }
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = sleep((timeout / PATS_IN_LIMIT).max(SHORTEST_PAT)) => {}
+            }
+        }
+    }
+
+    /// Tells whether an attempt's target runs and nobody has judged it bad.
+    fn is_alive(&self, record: &RootRecord) -> bool {
+        let good = matches!(record.result, Some((SwitchResult::Good(_), _)));
+        let own = self.progress(&record.rollout).filter(|own| own.attempt == record.attempt);
+        let failed = own.is_some_and(|own| matches!(own.phase, Phase::Failed(_)));
+        record.state == RootState::Soaking && good && !failed
     }
 
     fn beat_answered_in_recovery(&mut self, answer: crate::wire::v1::agent::HeartbeatResponse) {
@@ -152,15 +188,17 @@ impl Driver {
         recovered.events.iter().all(|event| self.record(rollout, event))
     }
 
-    /// Keeps probing what was committed last, while it still runs.
-    fn resume_converged(&mut self) {
-        let newest = self.journal.book().newest(1).pop();
-        let converged = newest.filter(|id| {
-            self.progress(id).is_some_and(|own| {
-                matches!(own.phase, Phase::Converged(_)) && self.running() == Some(&own.terms.target)
-            })
-        });
-        if let Some(rollout) = converged {
+    /// Keeps probing what was committed, while it runs and nothing else is under way.
+    pub(crate) fn resume_converged(&mut self) {
+        let book = self.journal.book();
+        if self.watch.is_some() || book.rollouts.values().any(|own| is_under_way(&own.progress)) {
+            return;
+        }
+        let runs = |own: &Tracked| {
+            matches!(own.progress.phase, Phase::Converged(_)) && self.running() == Some(&own.progress.terms.target)
+        };
+        let converged = book.rollouts.iter().filter(|(_, own)| runs(own)).max_by_key(|(_, own)| own.last_seq);
+        if let Some(rollout) = converged.map(|(id, _)| id.clone()) {
             self.resume(&rollout);
         }
     }

@@ -196,8 +196,7 @@ fn probes_of(text: &str) -> Result<Vec<Value>, String> {
 
 fn read_probe(value: Value) -> Result<Spec, Vec<String>> {
     let Value::Object(mut rest) = value else { return Err(vec!["it is not an object".to_owned()]) };
-    let common: Map<String, Value> =
-        COMMON.iter().filter_map(|key| rest.remove(*key).map(|value| ((*key).to_owned(), value))).collect();
+    let common: Map<String, Value> = COMMON.iter().filter_map(|key| rest.remove_entry(*key)).collect();
     let common = serde_json::from_value::<RawCommon>(Value::Object(common)).map_err(|why| why.to_string());
     let kind = serde_json::from_value::<RawKind>(Value::Object(rest)).map_err(|why| why.to_string());
     let mut mistakes = Vec::new();

@@ -23,6 +23,7 @@ mod sim_world;
 mod sim_scenarios;
 mod sim_disk;
 mod sim_memory;
+mod agent_cli;
 mod simulation;
 mod recovery_fleet;
 mod recovery;

@@ -117,6 +117,7 @@ impl Driver {
         if known.is_none() && held == 0 {
             return;
         }
+        let held = held.min(self.journal.book().last_seq);
         if let Err(why) = self.journal.acked(held, &answer.store) {
             self.write_failed(&why);
         }

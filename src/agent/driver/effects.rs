@@ -30,7 +30,11 @@ impl Driver {
         match effect {
             Effect::Stage => self.stage(rollout),
             Effect::AskPermit => self.ask_permit(rollout),
-            Effect::StartSwitch => self.start_switch(rollout).await,
+            Effect::StartSwitch => {
+                // What was committed before is about to be replaced: its probes say nothing about it any more.
+                self.watch = None;
+                self.start_switch(rollout).await;
+            }
             Effect::TrialBoot => self.trial_boot(rollout).await,
             Effect::StartProbes => {
                 // The target may have been switched to a moment ago: its settings, not those of the prior.
@@ -49,12 +53,8 @@ impl Driver {
             Effect::Commit => {}
             Effect::Revert(verdict) => self.bring_back(rollout, &verdict).await,
             Effect::Keep(verdict) => self.ask_revert(rollout, &verdict, true).await,
-            Effect::Quarantine(closure) => {
-                if let Err(why) = self.journal.quarantine(&closure, false) {
-                    self.write_failed(&why);
-                }
-                self.link.beat.soon();
-            }
+            // The journal's book has taken it with the verdict; the control plane hears of it now.
+            Effect::Quarantine(_) => self.link.beat.soon(),
             Effect::Alert(alert) => self.alert(rollout, &alert),
         }
     }

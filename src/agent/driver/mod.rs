@@ -83,6 +83,8 @@ pub struct Driver {
     pub(crate) refusals: BTreeMap<RolloutId, HostHold>,
     /// Why an attempt that is invited does not ask, for the heartbeat.
     pub(crate) holds: BTreeMap<RolloutId, Vec<HostHold>>,
+    /// When the last new journal was begun.
+    pub(crate) renewed: Option<Instant>,
     pub(crate) snapshots: Vec<HostRolloutSnapshot>,
     pub(crate) asks: permit::Asks,
     pub(crate) watch: Option<Watch>,
@@ -126,6 +128,7 @@ impl Driver {
             offers: BTreeMap::new(),
             refusals: BTreeMap::new(),
             holds: BTreeMap::new(),
+            renewed: None,
             snapshots: Vec::new(),
             asks: permit::Asks::default(),
             watch: None,

@@ -8,7 +8,7 @@ use crate::client::ClientError;
 use crate::client::agent::{self, FetchedRelease};
 use crate::model::facts::{HostHold, Verdict};
 use crate::model::host_rollout::{Event, HostRollout, Phase};
-use crate::model::id::{Attempt, RolloutId};
+use crate::model::id::{Attempt, Closure, RolloutId};
 use crate::wire::v1::agent::{Act, Dispatch, Order};
 use crate::wire::v1::release::timestamp;
 use std::sync::Arc;
@@ -82,17 +82,10 @@ impl Driver {
             Act::Revert { why } if known => self.go_back(&order.rollout_id, why),
             Act::Stage | Act::Start | Act::Retry | Act::Cancel { .. } | Act::Revert { .. } | Act::Unknown => {}
         }
-        if let (Act::Retry, Some(target)) = (&order.act, self.target_of(&order.rollout_id)) {
-            self.lift(&target);
-        }
-    }
-
-    fn target_of(&self, rollout: &RolloutId) -> Option<crate::model::id::Closure> {
-        self.progress(rollout).map(|progress| progress.terms.target.clone())
     }
 
     /// Ends the quarantine of a closure.
-    pub(crate) fn lift(&mut self, target: &crate::model::id::Closure) {
+    fn lift(&mut self, target: &Closure) {
         if let Err(why) = self.journal.quarantine(target, true) {
             self.write_failed(&why);
         }

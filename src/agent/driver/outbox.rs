@@ -8,10 +8,14 @@ use crate::model::host_rollout::HostRollout;
 use crate::model::id::RolloutId;
 use crate::wire::v1::agent::{EventsRequest, EventsResponse, MAX_AGENT_BODY, MAX_EVENTS};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A batch carries about so many bytes at most: half of what the control plane reads, since the base comes on top.
 const BATCH_BYTES: usize = MAX_AGENT_BODY / 2;
+
+/// A new journal is begun no more often than this.
+const RENEW_PAUSE: Duration = Duration::from_secs(60);
 
 impl Driver {
     /// Tells whether the control plane lacks something: an event, the base of a new journal, or a question that is
@@ -68,6 +72,7 @@ impl Driver {
             // Asked for the same again: it can't be given, or is refused over and over.
             self.unheard(|link| &mut link.send);
         }
+        let held = held.min(self.journal.book().last_seq);
         if let Err(why) = self.journal.acked(held, &answer.store) {
             self.write_failed(&why);
             self.unheard(|link| &mut link.send);
@@ -91,12 +96,18 @@ impl Driver {
     /// Goes on in a new journal.
     pub(crate) fn renew(&mut self, why: &str) {
         tracing::error!(host.name = %self.host, "the journal is fenced: {why}; going on in a new one");
-        if let Err(why) = self.journal.renew(self.rng.as_mut()) {
-            self.write_failed(&why);
+        // Whoever fences every journal at once shall not get one more at the speed of the network.
+        let young = self.renewed.is_some_and(|at| at.elapsed() < RENEW_PAUSE);
+        let renewed = if young { Ok(false) } else { self.journal.renew(self.rng.as_mut()).map(|()| true) };
+        if let Err(why) = &renewed {
+            self.write_failed(why);
+        }
+        if !matches!(renewed, Ok(true)) {
             self.unheard(|link| &mut link.send);
             self.unheard(|link| &mut link.beat);
             return;
         }
+        self.renewed = Some(Instant::now());
         self.link.send_from = None;
         self.asks.seqs.clear();
         let at = self.now();

@@ -16,6 +16,8 @@ use std::time::Duration;
 /// How long to wait before a host that holds itself back is looked at again.
 const HOLD_RETRY: Duration = Duration::from_secs(5);
 
+/// How often a release is fetched again whose lease has ended: its text may be large.
+const LEASE_RETRY: Duration = Duration::from_secs(60);
 /// How often a host that is staged and not invited looks whether it would hold itself back: the control plane does
 /// not invite it while it does, and `why` can say so early.
 const STAGED_LOOK: Duration = Duration::from_secs(30);
@@ -56,6 +58,7 @@ impl Driver {
                 self.advance_one(&rollout).await;
             }
         }
+        self.resume_converged();
         self.carry_out().await;
     }
 
@@ -95,11 +98,12 @@ impl Driver {
             self.link.beat.soon();
         }
         if !holds.is_empty() {
-            if holds.iter().any(|hold| matches!(hold, HostHold::Lease(_))) {
+            let lease = holds.iter().any(|hold| matches!(hold, HostHold::Lease(_)));
+            if lease {
                 // CI renews a lease without changing the release: look whether it has.
                 self.offers.remove(rollout);
             }
-            self.nap(rollout, HOLD_RETRY);
+            self.nap(rollout, if lease { LEASE_RETRY } else { HOLD_RETRY });
         } else if act == Act::Stage {
             self.nap(rollout, STAGED_LOOK);
         } else if self.link.reported.as_ref().is_none_or(|told| !told.is_empty()) {

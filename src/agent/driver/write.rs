@@ -68,6 +68,10 @@ impl Driver {
 
     /// Keeps in mind that the disk refused; the agent stays alive, says so, and tries again.
     pub(crate) fn write_failed(&mut self, why: &JournalError) {
+        if let JournalError::Refused(why) = why {
+            tracing::error!(host.name = %self.host, "the journal does not take a line: {why}");
+            return;
+        }
         if self.disk.is_none() {
             tracing::error!(host.name = %self.host, "{why}; nothing is done until it can be");
             self.link.beat.soon();

@@ -3,7 +3,7 @@
 use crate::agent::journal::line::{Base, Entry, FloorLine, Lost, Open};
 use crate::model::effect::Effect;
 use crate::model::host_rollout::step::step;
-use crate::model::host_rollout::{Event, HostRollout, Step};
+use crate::model::host_rollout::{Event, HostRollout, Phase, Step};
 use crate::model::id::{Closure, Digest, HostName, JournalId, RolloutId};
 use crate::model::time::{Stamp, Timestamp};
 use crate::wire::Invalid;
@@ -150,6 +150,11 @@ impl Book {
         match step(&tracked.progress, &event, &Stamp::from(envelope.at.clone())) {
             Step::Moved(progress, effects) => {
                 tracked.progress = *progress;
+                // With the verdict, so that no crash comes between the two.
+                self.quarantined.extend(effects.iter().filter_map(quarantine));
+                if matches!(tracked.progress.phase, Phase::Converged(_)) {
+                    self.quarantined.remove(&tracked.progress.terms.target);
+                }
                 Ok(effects)
             }
             Step::Ignored(_) => Ok(Vec::new()),
@@ -195,6 +200,10 @@ impl TryFrom<Open> for Tracked {
             last_seq: open.last_seq,
         })
     }
+}
+
+fn quarantine(effect: &Effect) -> Option<Closure> {
+    if let Effect::Quarantine(closure) = effect { Some(closure.clone()) } else { None }
 }
 
 fn out_of_place(what: &'static str) -> Invalid {

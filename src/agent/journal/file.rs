@@ -1,5 +1,6 @@
 //! Where a journal's bytes live: a trait, the real file, and one in memory. Must not know what the bytes mean.
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -80,7 +81,7 @@ impl DiskFile {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(failed("open", &lock_path))?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| {
-            let held = why == nix::errno::Errno::EWOULDBLOCK;
+            let held = why == Errno::EWOULDBLOCK;
             let failed = || StateDirError::Io { what: "lock", path: lock_path.clone(), source: why.into() };
             if held { StateDirError::InUse(dir.to_owned()) } else { failed() }
         })?;

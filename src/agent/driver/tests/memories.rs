@@ -88,6 +88,20 @@ async fn with_both_memories_lost_a_failing_host_still_reverts_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_control_plane_that_hangs_while_the_agent_recovers_ends_no_soak() {
+    let world = World::ordered(closure("1"));
+    world.until(State::Soaking).await;
+    world.plane.lock().hangs = true;
+    // Just before the next pat is due.
+    world.pass(7).await;
+    assert!(world.host.kill_agent());
+    world.pass(100).await;
+    assert_eq!(world.running(), world.target);
+    world.plane.lock().hangs = false;
+    world.until(State::Converged).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_snapshot_changes_nothing() {
     let world = World::ordered(closure("1"));
     world.until(State::Soaking).await;

@@ -70,6 +70,8 @@ pub(crate) enum Grant {
 
 pub(crate) struct PlaneState {
     pub(crate) up: bool,
+    /// Takes every request and never answers.
+    pub(crate) hangs: bool,
     pub(crate) grant: Grant,
     pub(crate) orders: Vec<Order>,
     tag: u64,
@@ -311,6 +313,10 @@ impl Transport for Wire {
         if !self.right {
             return Err(away());
         }
+        if self.plane.lock().hangs {
+            tokio::time::sleep(request.limit).await;
+            return Err(away());
+        }
         let Some(query) = request.path.strip_prefix("/v1/agent/dispatch?wait=") else {
             return self.plane.answer(&request);
         };
@@ -403,6 +409,7 @@ impl World {
     pub(crate) fn start_with(prior: SimClosure, target: SimClosure) -> Self {
         let state = PlaneState {
             up: true,
+            hangs: false,
             grant: Grant::Yes,
             orders: Vec::new(),
             tag: 0,
