@@ -36,6 +36,9 @@ impl Driver {
             {
                 continue;
             }
+            if matches!(progress.phase, Phase::Soaking(_)) {
+                self.fetch_for_commit(&rollout);
+            }
             let Some(deadline) = deadline(&progress) else { continue };
             if self.now().reached(&deadline.at) {
                 self.due(&rollout, &progress, deadline.due).await;

@@ -44,6 +44,11 @@ impl Turn {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// Comes within this span, also after a failure.
+    pub(crate) fn within(&mut self, span: Duration) {
+        self.at = self.at.min(Instant::now() + span);
+    }
+
     /// Comes at once, unless it waits after a failure.
     pub(crate) fn soon(&mut self) {
         if self.failures == 0 {
@@ -166,10 +171,16 @@ impl Driver {
         let now = Instant::now();
         self.link.heard = Some(self.now());
         (self.link.suspect, self.link.convictions) = (None, 0);
+        let mut back = false;
         for turn in [&mut self.link.poll, &mut self.link.beat, &mut self.link.send] {
             if turn.failures > 0 {
                 turn.again(now);
+                back = true;
             }
+        }
+        if back {
+            // Whatever naps may have waited for this.
+            self.naps.clear();
         }
     }
 

@@ -237,6 +237,13 @@ impl Driver {
         }
     }
 
+    /// Fetches what the commit will need, so that the end of the soak waits for nothing.
+    pub(crate) fn fetch_for_commit(&mut self, rollout: &RolloutId) {
+        if self.link.beat.failures == 0 && !self.offers.contains_key(rollout) && !self.refusals.contains_key(rollout) {
+            self.fetch(rollout);
+        }
+    }
+
     /// Tells whether the control plane has answered during the soak, and not so long ago that it counts as lost.
     fn in_touch(&self, progress: &HostRollout, soaking: &Soaking) -> bool {
         let during = |heard: &&Stamp| heard.boot == soaking.since.boot && heard.reached(&soaking.since);
@@ -258,7 +265,7 @@ impl Driver {
     /// trust file verifies this release.
     pub(crate) async fn commit(&mut self, rollout: &RolloutId, progress: &HostRollout, soaking: &Soaking) {
         if !self.in_touch(progress, soaking) {
-            self.link.beat.soon();
+            self.link.beat.within(COMMIT_RETRY);
             self.nap(rollout, COMMIT_RETRY.min(self.patience()));
             return;
         }

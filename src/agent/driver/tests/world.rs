@@ -438,7 +438,7 @@ impl World {
         let around = Around {
             clock: Arc::new(PausedClock(Instant::now())),
             agent: Arc::new(agent),
-            reach: Arc::new(move |address| address == RIGHT && for_reach.lock().up),
+            reach: Arc::new(move |address| address == RIGHT && for_reach.lock().up && !for_reach.lock().hangs),
         };
         let setup = Setup { name: name(), machine: Machine::default(), closure: prior.path.clone() };
         let (prior_path, target_path) = (prior.path.clone(), target.path.clone());
