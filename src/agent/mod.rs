@@ -5,7 +5,7 @@
 //! journal ─▶ recovery ─▶ driver ─┬─ orders    long poll: what the control plane wants
 //!              ▲                 ├─ start     stage, ask for the permit, switch
 //!     root record, snapshot      ├─ look      what the machine says; root record → events
-//!                                ├─ soak      probes, verdicts, commit
+//!                                ├─ soak      probes, verdicts, commit; absence: of the control plane
 //!                                ├─ outbox    events out, permits in
 //!                                └─ beat      heartbeat: the repair channel
 //! ```

@@ -14,6 +14,7 @@ pub mod permit;
 pub mod start;
 pub mod look;
 pub mod soak;
+pub mod absence;
 pub mod effects;
 pub mod outbox;
 pub mod beat;

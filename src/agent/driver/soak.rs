@@ -1,26 +1,19 @@
-//! The soak: probes, the control plane's absence, and the commit.
+//! The soak: probes, and the commit.
 
-use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
 use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
-use crate::model::host_rollout::deadline::isolated;
 use crate::model::host_rollout::{Event, HostRollout, Phase, Probe, Soaking};
 use crate::model::id::{ProbeName, RolloutId};
-use crate::model::time::Stamp;
 use crate::probe::runner::{Pace, Probes, Report, Schedule};
 use crate::probe::spec::{Spec, parse_or_failing};
 use crate::trust::{TrustFile, verify_for_host};
 use rand::RngCore;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long fresh probes get to speak before a failure clock that ran out earlier counts without them.
 const FRESH_RESULTS: Duration = Duration::from_secs(10);
-/// So often in a row the prior's settings have to work where the target's do not: a control plane that restarts may
-/// answer the one and miss the other.
-const CONVICTIONS: u32 = 2;
 /// How long to wait before a commit that was not taken is asked for again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// While so many events wait to be taken, failures after the commit are not recorded: they are facts, and the
@@ -166,99 +159,11 @@ impl Driver {
         }
     }
 
-    /// Looks after the control plane during a soak; true when it decided.
-    pub(crate) fn check_control_plane(
-        &mut self,
-        rollout: &RolloutId,
-        progress: &HostRollout,
-        soaking: &Soaking,
-    ) -> bool {
-        if self.committing.contains(rollout) || soaking.committed.is_some() {
-            return false;
-        }
-        let lost = self.last_heard(soaking);
-        let now = self.now();
-        if isolated(progress, &lost, &now) {
-            return self.record(rollout, &Event::SustainedFailure(Verdict::Isolated));
-        }
-        if !now.reached(&lost.plus(progress.terms.failure_after)) {
-            return false;
-        }
-        // Silence that nobody broke proves nothing: only a try that failed does.
-        if self.link.beat.failures == 0 {
-            self.link.beat.soon();
-        } else if !self.asked_prior(rollout) {
-            let (system, id, attempt) = (Arc::clone(&self.system), rollout.clone(), progress.attempt);
-            self.begin(Work::PriorReach(rollout.clone()), async move {
-                let reached =
-                    within("try the prior's settings", system.prior_reaches_control_plane(&id, attempt)).await;
-                Outcome::PriorReach(reached.map_err(|why| why.to_string()))
-            });
-        }
-        false
-    }
-
-    fn asked_prior(&mut self, rollout: &RolloutId) -> bool {
-        let now = Instant::now();
-        let asked = self.link.prior_asked.get(rollout).is_some_and(|next| *next > now);
-        if !asked {
-            let span = self.progress(rollout).map_or(Duration::ZERO, |progress| progress.terms.failure_after);
-            self.link.prior_asked.insert(rollout.clone(), now + span.max(Duration::from_secs(1)));
-        }
-        asked
-    }
-
-    pub(crate) fn take_prior_reach(&mut self, rollout: &RolloutId, answer: Result<bool, String>) {
-        let Some(progress) = self.progress(rollout) else { return };
-        let Phase::Soaking(soaking) = &progress.phase else { return };
-        // It may have come back while the prior's settings were tried.
-        let back = self.now().since(&self.last_heard(soaking)).is_some_and(|gone| gone < progress.terms.failure_after);
-        match answer {
-            Ok(true) if !back => {
-                // Only a try of these settings that begins now and fails too tells them from a control plane that
-                // has just come back.
-                self.link.suspect = Some(rollout.clone());
-                self.abort(&Work::Beat);
-                self.link.beat.again(Instant::now());
-            }
-            Ok(_) => self.link.convictions = 0,
-            Err(why) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}"),
-        }
-    }
-
-    /// The prior's settings worked, and after them these did not: a verdict when that happens twice in a row.
-    pub(crate) fn convict(&mut self) {
-        let Some(rollout) = self.link.suspect.take() else { return };
-        self.link.convictions += 1;
-        if self.link.convictions < CONVICTIONS {
-            self.link.prior_asked.remove(&rollout);
-        } else if !self.committing.contains(&rollout) {
-            self.record(&rollout, &Event::SustainedFailure(Verdict::ControlPlaneLost));
-        }
-    }
-
     /// Fetches what the commit will need, so that the end of the soak waits for nothing.
     pub(crate) fn fetch_for_commit(&mut self, rollout: &RolloutId) {
         if self.link.beat.failures == 0 && !self.offers.contains_key(rollout) && !self.refusals.contains_key(rollout) {
             self.fetch(rollout);
         }
-    }
-
-    /// Tells whether the control plane has answered during the soak, and not so long ago that it counts as lost.
-    fn in_touch(&self, progress: &HostRollout, soaking: &Soaking) -> bool {
-        let during = |heard: &&Stamp| heard.boot == soaking.since.boot && heard.reached(&soaking.since);
-        let heard = self.link.heard.as_ref().filter(during);
-        heard.is_some_and(|heard| !self.now().reached(&heard.plus(progress.terms.failure_after)))
-    }
-
-    /// When the control plane last answered since the soak began, or the soak's begin.
-    pub(crate) fn last_heard(&self, soaking: &Soaking) -> Stamp {
-        let heard = self
-            .link
-            .heard
-            .clone()
-            .filter(|heard| heard.since(&soaking.since).is_some_and(|_| heard.reached(&soaking.since)));
-        heard.unwrap_or_else(|| soaking.since.clone())
     }
 
     /// Soaked and healthy: commits, after the control plane has answered during the soak, and if the target's own
