@@ -15,6 +15,7 @@ mod ctl_online;
 mod cp_files;
 mod cp_run;
 mod ctl_help;
+mod plane_kill;
 mod store_history;
 mod store_child;
 mod store_sqlite;
