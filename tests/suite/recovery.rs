@@ -45,7 +45,9 @@ fn reach(fleet: &Fleet, release: &Release, state: HostRolloutState) {
             fleet.journal_is(host, release, Failed);
             fleet.record(host, "rollback", |record| record.state == RootState::Reverting);
         }
-        other => fleet.journal_is(host, release, other),
+        Pending | HostRolloutState::Deferred | Reverted | HostRolloutState::Cancelled => {
+            fleet.journal_is(host, release, state)
+        }
     }
 }
 

@@ -392,10 +392,8 @@ impl Fleet {
     /// Since when an attempt's failure clock runs, by the host's own journal, in milliseconds of uptime.
     pub(crate) fn failing_since(&self, host: &HostName, release: &Release) -> Option<u64> {
         let book = self.book(host)?;
-        match &book.rollouts.get(&release.id)?.progress.phase {
-            Phase::Soaking(soaking) => soaking.failing_since.as_ref().map(|at| millis(at.uptime)),
-            _ => None,
-        }
+        let Phase::Soaking(soaking) = &book.rollouts.get(&release.id)?.progress.phase else { return None };
+        soaking.failing_since.as_ref().map(|at| millis(at.uptime))
     }
 
     /// Waits until a host is half way through its soak, by its own journal too.

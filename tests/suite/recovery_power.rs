@@ -189,10 +189,10 @@ fn failure_clock_survives(blow: fn(&Fleet)) {
     let struck = uptime_ms();
     blow(&fleet);
     fleet.is(&host, &release, Reverted);
-    let begun = fleet.acts(&host).into_iter().find_map(|entry| match entry.act {
-        Act::SwitchStarted { by: By::Rollback, .. } => Some(entry.uptime_ms),
-        _ => None,
-    });
+    let begun = fleet
+        .acts(&host)
+        .into_iter()
+        .find_map(|entry| matches!(entry.act, Act::SwitchStarted { by: By::Rollback, .. }).then_some(entry.uptime_ms));
     let begun = begun.unwrap();
     let due = failing_since + millis(limit);
     // A clock that began anew would fire a whole failure time after the blow.
