@@ -2,9 +2,11 @@
 //! router in one process. Must not decide or keep state.
 
 pub mod agent;
+pub mod handshake;
 pub mod http;
 pub mod operator;
 
+use crate::client::handshake::Handshake;
 use crate::wire::v1::error::ErrorBody;
 use async_trait::async_trait;
 use serde::Serialize;
@@ -109,6 +111,16 @@ pub enum ClientError {
         at: String,
         /// What happened.
         detail: String,
+    },
+    /// Both ends could not agree on a secure connection.
+    #[error("no secure connection with the control plane at {at}: {detail}; {why}")]
+    Insecure {
+        /// The address.
+        at: String,
+        /// What happened.
+        detail: String,
+        /// The kind of it, which says what to do.
+        why: Handshake,
     },
     /// The control plane answered with an error.
     #[error("{message} ({code}, request {request_id})")]

@@ -5,6 +5,7 @@ use crate::model::id::{HostName, RolloutId};
 use crate::wire::v1::agent::{
     Dispatch, EventsRequest, EventsResponse, HOST_HEADER, HeartbeatRequest, HeartbeatResponse, MAX_WAIT_SECS,
 };
+use crate::wire::v1::identity::{CertificateIssued, EnrollRequest, RenewRequest};
 use crate::wire::v1::release::{MAX_RELEASE, SignedRelease};
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(20);
 const POLL_MARGIN: Duration = Duration::from_secs(10);
 /// How long a release may take: it is up to 64 MiB.
 const RELEASE_LIMIT: Duration = Duration::from_secs(300);
+/// How long a renewal may take: other exchanges of the agent may wait for it.
+const RENEW_LIMIT: Duration = Duration::from_secs(10);
+/// The largest answer with a certificate that is read, in bytes: a chain has some thousands.
+const MAX_CERTIFICATE_ANSWER: usize = 256 * 1024;
 /// The largest dispatch that is read, in bytes: 8 orders.
 const MAX_DISPATCH: usize = 64 * 1024;
 /// The largest answer to a batch or a heartbeat that is read, in bytes.
@@ -82,6 +87,28 @@ pub async fn fetch_release(
     let signed = serde_json::from_slice(&answer.body).map_err(|why| garbled(why.to_string()))?;
     let text = String::from_utf8(answer.body).map_err(|why| garbled(why.to_string()))?;
     Ok(FetchedRelease { text, signed })
+}
+
+/// Asks for a certificate, over a connection that needs none.
+///
+/// # Errors
+/// [`ClientError`] when the exchange failed; the same request may be sent again and gets the same answer.
+pub async fn enroll(over: &dyn Transport, request: &EnrollRequest) -> Result<CertificateIssued, ClientError> {
+    let asked = Request::post("/v1/enroll").json(request)?;
+    send_json(over, asked.limit(EXCHANGE_LIMIT).max_answer(MAX_CERTIFICATE_ANSWER)).await
+}
+
+/// Asks for the next certificate of the key that the connection is made with.
+///
+/// # Errors
+/// [`ClientError`] when the exchange failed; it may be repeated.
+pub async fn renew(
+    over: &dyn Transport,
+    host: &HostName,
+    request: &RenewRequest,
+) -> Result<CertificateIssued, ClientError> {
+    let asked = Request::post("/v1/agent/renew").header(HOST_HEADER, host.as_str()).json(request)?;
+    send_json(over, asked.limit(RENEW_LIMIT).max_answer(MAX_CERTIFICATE_ANSWER)).await
 }
 
 fn report(path: &str, host: &HostName) -> Request {

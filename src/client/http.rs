@@ -1,6 +1,7 @@
 //! The transport over HTTP: kept-alive connections, limits on time and size. Must not follow redirects, use a
 //! proxy of the environment, believe anybody's authorities but the fleet's, or speak plain HTTP with another machine.
 
+use crate::client::handshake::Handshake;
 use crate::client::{Answer, ClientError, Request, Transport};
 use async_trait::async_trait;
 use reqwest::Url;
@@ -108,7 +109,7 @@ impl HttpTransport {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
-        ClientError::Unreachable { at: self.address(), detail: chain(error) }
+        failure(self.address(), error)
     }
 
     fn too_slow(&self, limit: Duration) -> ClientError {
@@ -146,7 +147,7 @@ impl Incoming {
     /// [`ClientError::Unreachable`] when the connection breaks.
     pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
         let piece = self.response.chunk().await;
-        let piece = piece.map_err(|error| ClientError::Unreachable { at: self.at.clone(), detail: chain(&error) })?;
+        let piece = piece.map_err(|error| failure(self.at.clone(), &error))?;
         Ok(piece.map(Vec::from))
     }
 
@@ -191,6 +192,20 @@ fn no_tls() -> Result<ClientConfig, rustls::Error> {
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What the HTTP library says when an answer does not begin as one of HTTP does; it has no type to look for.
+const NOT_HTTP: [&str; 2] = ["invalid HTTP version", "invalid HTTP status-code"];
+
+/// Turns an exchange that failed into an error that says what to do.
+fn failure(at: String, error: &reqwest::Error) -> ClientError {
+    let detail = chain(error);
+    let not_http = at.starts_with("http://") && NOT_HTTP.iter().any(|said| detail.contains(said));
+    let why = if not_http { Some(Handshake::SecureServer) } else { Handshake::among(error) };
+    match why {
+        Some(why) => ClientError::Insecure { at, detail, why },
+        None => ClientError::Unreachable { at, detail },
+    }
 }
 
 /// Puts an error and its sources into one line; the innermost ones say what really happened.

@@ -1,5 +1,9 @@
 //! The operator's half of the client: every operator endpoint, typed. Must not print or repeat.
 
+mod access;
+
+pub use crate::client::operator::access::{identities, make_tokens, revoke_identity, revoke_token, tokens};
+
 use crate::client::http::{HttpTransport, Incoming};
 use crate::client::{ClientError, DEFAULT_LIMIT, Request, Transport, encode, send_json};
 use crate::model::id::{HostName, RolloutId};

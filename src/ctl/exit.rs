@@ -69,7 +69,7 @@ impl Exit {
             Self::Success => "done; for `watch`, the rollout completed",
             Self::Failed => "not done, for a reason that has no code of its own",
             Self::Usage => "the command line, or a file that it names, is wrong; nothing was done",
-            Self::Unreachable => "the control plane does not answer",
+            Self::Unreachable => "the control plane does not answer, or no secure connection with it can be made",
             Self::Refused => "the control plane refused, and says why",
             Self::NotFound => "the control plane does not know the host, rollout or release",
             Self::Untrusted => "the release does not verify: signatures, threshold, lease or sequence",
@@ -117,7 +117,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
         return of_trust(error);
     }
     match error.downcast_ref::<ClientError>() {
-        Some(ClientError::Unreachable { .. }) => Exit::Unreachable,
+        Some(ClientError::Unreachable { .. } | ClientError::Insecure { .. }) => Exit::Unreachable,
         Some(ClientError::Refused { status: 404, .. }) => Exit::NotFound,
         Some(ClientError::Refused { .. }) => Exit::Refused,
         Some(ClientError::Garbled { .. }) | None => Exit::Failed,
@@ -176,7 +176,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         Some(ClientError::Refused { status: 404, .. }) => {
             Some("`convoy host list` and `convoy rollout list` show what there is".to_owned())
         }
-        Some(ClientError::Refused { .. }) | None => None,
+        Some(ClientError::Refused { .. } | ClientError::Insecure { .. }) | None => None,
     }
 }
 
