@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 /// The largest request for a certificate that is read, in bytes: real ones have about 500.
 pub const MAX_REQUEST: usize = 16 * 1024;
 /// How far certificates are dated back, so that hosts whose clocks are a little slow take them.
-const BACKDATE: Duration = Duration::from_secs(5 * 60);
+pub const BACKDATE: Duration = Duration::from_secs(5 * 60);
 /// The random bytes of a serial number; the first bit stays 0, since the number is signed.
 const SERIAL: usize = 16;
 
@@ -92,6 +92,14 @@ impl CertificateRequest {
 /// [`TrustError::Certificate`] when there is none.
 pub fn new_key() -> Result<String, TrustError> {
     Ok(generated("private key")?.serialize_pem())
+}
+
+/// Returns the digest that names the public half of a private key in PEM.
+///
+/// # Errors
+/// [`TrustError::Certificate`] when the key can't be used.
+pub fn public_digest(key_pem: &str) -> Result<Digest, TrustError> {
+    Ok(key_digest(&key_pair("private key", key_pem)?.subject_public_key_info()))
 }
 
 /// Writes a request for a certificate of a private key, as PEM; the identity in it is for people to read.

@@ -8,6 +8,7 @@ use crate::trust::error::certificate_error;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest as _, Sha256};
+use std::net::IpAddr;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -61,6 +62,54 @@ pub fn chain(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static
         n if n > MAX_CHAIN => Err(certificate_error(what, format!("it holds more than {MAX_CHAIN} certificates"))),
         _ => Ok(read),
     }
+}
+
+/// What a certificate of any kind says, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Its own name.
+    pub subject: String,
+    /// The name of whoever signed it.
+    pub issuer: String,
+    /// Whom it is for: URIs, DNS names, addresses.
+    pub names: Vec<String>,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo).
+    pub key: Digest,
+    /// From when on it counts.
+    pub issued: Timestamp,
+    /// Until when it counts.
+    pub expires: Timestamp,
+    /// Whether it may sign others.
+    pub authority: bool,
+}
+
+/// Reads what a certificate of any kind says, without believing it.
+///
+/// # Errors
+/// [`TrustError::Certificate`] when it can't be read.
+pub fn about(der: &[u8]) -> Result<About, TrustError> {
+    let certificate = parse(der)?;
+    let (issued, expires) = validity(der)?;
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(shown).collect();
+    Ok(About {
+        subject: certificate.subject().to_string(),
+        issuer: certificate.issuer().to_string(),
+        names,
+        key: key_digest(certificate.public_key().raw),
+        issued,
+        expires,
+        authority: certificate.is_ca(),
+    })
+}
+
+fn shown(name: &GeneralName<'_>) -> Option<String> {
+    if let GeneralName::URI(text) | GeneralName::DNSName(text) = name {
+        return Some((*text).to_owned());
+    }
+    let GeneralName::IPAddress(bytes) = name else { return None };
+    let v4 = <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string());
+    v4.or_else(|| <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()))
 }
 
 /// Returns the digest of the key that a certificate is for.

@@ -136,8 +136,7 @@ pub enum TrustError {
     },
     /// A secret key that others can read.
     #[error(
-        "the secret key {} can be read by others (mode {mode:o}): make a new one with `convoy keygen`, or `chmod 600` \
-         it if nobody did",
+        "the secret key {} can be read by others (mode {mode:o}): make a new one, or `chmod 600` it if nobody did",
         path.display()
     )]
     KeyExposed {

@@ -73,11 +73,14 @@ pub fn check_lease(verified: &Verified, floor: &Floor, now: Timestamp) -> Result
 }
 
 /// Signs a lease for one manifest.
-pub(super) fn sign(
-    (release, manifest): (&RolloutId, &Digest),
-    lease: &Lease,
-    keys: &[SigningKey],
-) -> Result<SignedLease, TrustError> {
+pub(super) fn sign(of: (&RolloutId, &Digest), lease: &Lease, keys: &[SigningKey]) -> Result<SignedLease, TrustError> {
+    let statement = statement(of, lease)?;
+    let signatures = signature::sign(Domain::Lease, &statement, keys)?;
+    Ok(SignedLease { statement, signatures })
+}
+
+/// Writes what a lease for one manifest says.
+pub(super) fn statement((release, manifest): (&RolloutId, &Digest), lease: &Lease) -> Result<String, TrustError> {
     check_dates(lease)?;
     let body = LeaseBody {
         manifest_digest: manifest.clone(),
@@ -86,9 +89,7 @@ pub(super) fn sign(
         issued: date(lease.issued),
         expires: date(lease.expires),
     };
-    let statement = canonical::write(STATEMENT, &body)?;
-    let signatures = signature::sign(Domain::Lease, &statement, keys)?;
-    Ok(SignedLease { statement, signatures })
+    canonical::write(STATEMENT, &body)
 }
 
 /// Verifies that a lease is signed and belongs to the manifest.

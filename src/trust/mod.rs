@@ -16,6 +16,7 @@ pub mod keyring;
 pub mod lease;
 pub mod release;
 mod signature;
+pub mod unsigned;
 
 pub use crate::trust::error::TrustError;
 pub use crate::trust::key::{PublicKey, SigningKey};

@@ -51,15 +51,21 @@ pub fn draft(json: &str) -> Result<Release, TrustError> {
 /// # Errors
 /// [`TrustError::Invalid`] with every mistake of the release, [`TrustError::Signers`], [`TrustError::BadLease`].
 pub fn sign_release(release: &Release, keys: &[SigningKey], lease: &Lease) -> Result<SignedRelease, TrustError> {
+    let (manifest, read) = written(release)?;
+    let signatures = signature::sign(Domain::Release, &manifest, keys)?;
+    let lease = lease::sign((&read.id, &read.digest), lease, keys)?;
+    Ok(SignedRelease { manifest, signatures, lease })
+}
+
+/// Writes a manifest, and reads it as whoever receives it will.
+pub(super) fn written(release: &Release) -> Result<(String, Release), TrustError> {
     let (manifest, digest) = manifest_of(release)?;
     let read = read(&manifest)?;
     if read != (Release { digest, ..release.clone() }) {
         let detail = "something in it can't be written down, such as a part of a millisecond".to_owned();
         return Err(Invalid { what: "manifest", detail }.into());
     }
-    let signatures = signature::sign(Domain::Release, &manifest, keys)?;
-    let lease = lease::sign((&read.id, &read.digest), lease, keys)?;
-    Ok(SignedRelease { manifest, signatures, lease })
+    Ok((manifest, read))
 }
 
 /// Gives a release a new lease and leaves manifest and signatures as they are.
@@ -116,7 +122,7 @@ fn manifest_of(release: &Release) -> Result<(String, Digest), TrustError> {
     Ok((manifest, digest))
 }
 
-fn read(manifest: &str) -> Result<Release, TrustError> {
+pub(super) fn read(manifest: &str) -> Result<Release, TrustError> {
     canonical::check(MANIFEST, manifest)?;
     Ok(ManifestBody::parse(manifest)?.into_model(digest_of(manifest))?)
 }

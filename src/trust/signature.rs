@@ -1,7 +1,7 @@
 //! Signatures by several keys over one text, each kind of text with its own prefix, so that a signature over one
 //! kind can never pass for another.
 
-use crate::trust::{SigningKey, TrustError, TrustFile};
+use crate::trust::{PublicKey, SigningKey, TrustError, TrustFile};
 use crate::wire::v1::release::SignatureBody;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::collections::BTreeSet;
@@ -36,25 +36,32 @@ impl Domain {
         }
     }
 
-    fn message(self, text: &str) -> Vec<u8> {
+    /// The very bytes that are signed.
+    pub(super) fn message(self, text: &str) -> Vec<u8> {
         [self.prefix(), text.as_bytes()].concat()
     }
 }
 
 /// Signs a text with every key.
 pub(super) fn sign(domain: Domain, text: &str, keys: &[SigningKey]) -> Result<Vec<SignatureBody>, TrustError> {
-    let different: BTreeSet<[u8; 32]> = keys.iter().map(|key| *key.public().bytes()).collect();
-    let wrong = |detail: &str| Err(TrustError::Signers(detail.to_owned()));
-    match keys.len() {
-        0 => return wrong("no key was given, at least one is needed"),
-        count if count > MAX_SIGNATURES => return wrong("more keys were given than are read"),
-        count if count != different.len() => return wrong("one key was given twice"),
-        _ => {}
-    }
+    check_signers(keys.iter().map(SigningKey::public))?;
     let message = domain.message(text);
     let sign =
         |key: &SigningKey| SignatureBody { key: key.name().to_owned(), signature: STANDARD.encode(key.sign(&message)) };
     Ok(keys.iter().map(sign).collect())
+}
+
+/// Checks that there are signers, not too many of them, and none twice.
+pub(super) fn check_signers(keys: impl Iterator<Item = PublicKey>) -> Result<(), TrustError> {
+    let keys: Vec<[u8; 32]> = keys.map(|key| *key.bytes()).collect();
+    let different: BTreeSet<&[u8; 32]> = keys.iter().collect();
+    let wrong = |detail: &str| Err(TrustError::Signers(detail.to_owned()));
+    match keys.len() {
+        0 => wrong("no key was given, at least one is needed"),
+        count if count > MAX_SIGNATURES => wrong("more keys were given than are read"),
+        count if count != different.len() => wrong("one key was given twice"),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that enough different trusted keys signed the text. Unknown keys and wrong signatures don't count and
