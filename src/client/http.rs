@@ -1,9 +1,11 @@
 //! The transport over HTTP: kept-alive connections, limits on time and size. Must not follow redirects, use a
-//! proxy of the environment, or speak plain HTTP with another machine.
+//! proxy of the environment, believe anybody's authorities but the fleet's, or speak plain HTTP with another machine.
 
 use crate::client::{Answer, ClientError, Request, Transport};
 use async_trait::async_trait;
 use reqwest::Url;
+use rustls::ClientConfig;
+use rustls::crypto::ring;
 use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -34,22 +36,34 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// Makes a transport to a base address such as `http://127.0.0.1:7600`; nothing is connected yet.
+    /// Makes a transport to a base address such as `https://convoy.example.org:7600`; nothing is connected yet.
+    /// `https` needs TLS settings; plain `http` is for loopback and takes none.
     ///
     /// # Errors
-    /// [`BadAddress`] for anything but plain HTTP on loopback.
-    pub fn new(address: &str) -> Result<Self, BadAddress> {
+    /// [`BadAddress`] for anything else.
+    pub fn new(address: &str, tls: Option<ClientConfig>) -> Result<Self, BadAddress> {
         let base = parse(address)?;
+        let bad = |why: String| BadAddress { address: address.to_owned(), why };
+        let tls = match (base.scheme(), tls) {
+            ("https", Some(tls)) => tls,
+            ("https", None) => {
+                let why = "https needs the fleet's authority and a certificate: give the settings that `convoy init` \
+                           wrote (`convoy --config FILE`; `ca` in an agent's settings)";
+                return Err(bad(why.to_owned()));
+            }
+            // Never used: nothing on a plain address asks for TLS.
+            (_, _) => no_tls().map_err(|error| bad(error.to_string()))?,
+        };
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .tls_built_in_root_certs(false)
+            .use_preconfigured_tls(tls)
             .connect_timeout(CONNECT_LIMIT)
             .tcp_nodelay(true)
             .pool_idle_timeout(KEEP_ALIVE)
             .pool_max_idle_per_host(KEPT)
             .build()
-            .map_err(|error| BadAddress { address: address.to_owned(), why: chain(&error) })?;
+            .map_err(|error| bad(chain(&error)))?;
         Ok(Self { base, client })
     }
 
@@ -153,16 +167,25 @@ fn parse(address: &str) -> Result<Url, BadAddress> {
     let bad = |why: &str| BadAddress { address: address.to_owned(), why: why.to_owned() };
     let url = Url::parse(address)
         .map_err(|error| bad(&format!("{error}; give the whole of it, such as http://127.0.0.1:7600")))?;
-    if url.scheme() != "http" {
-        return Err(bad("only http:// is spoken until hosts have identities, such as http://127.0.0.1:7600"));
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("only https:// (and http:// on loopback) is spoken, such as https://convoy.example.org:7600"));
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
         return Err(bad("only host and port are expected, such as http://127.0.0.1:7600"));
     }
-    if !url.host_str().is_some_and(is_loopback) {
-        return Err(bad("plain HTTP is spoken on loopback only: nothing on a network would be authenticated"));
+    if url.scheme() == "http" && !url.host_str().is_some_and(is_loopback) {
+        let why =
+            "plain HTTP is spoken on loopback only, since nothing on a network would be authenticated: use https://";
+        return Err(bad(why));
     }
     Ok(url)
+}
+
+/// TLS settings that believe nobody.
+fn no_tls() -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(ring::default_provider().into());
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13])?;
+    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -144,6 +144,8 @@ fn of_trust(error: &TrustError) -> Exit {
         | TrustError::KeyExposed { .. }
         | TrustError::KeyExists { .. }
         | TrustError::TrustFile(_)
+        | TrustError::Certificate { .. }
+        | TrustError::Token(_)
         | TrustError::File { .. } => Exit::Usage,
     }
 }

@@ -53,7 +53,7 @@ impl Session {
     /// # Errors
     /// When the address can't be used.
     pub fn transport(&self) -> anyhow::Result<HttpTransport> {
-        Ok(HttpTransport::new(&self.global.control_plane)?)
+        Ok(HttpTransport::new(&self.global.control_plane, None)?)
     }
 
     /// Returns the wall time.

@@ -84,6 +84,16 @@ text_id!(
     |t| label(t, 253)
 );
 text_id!(
+    /// A person or program that looks at the fleet or steers it: 1 to 64 of `a-z A-Z 0-9 . _ -`.
+    UserName, "user name", "1 to 64 of a-z A-Z 0-9 . _ -, the first a letter or digit",
+    |t| label(t, 64)
+);
+text_id!(
+    /// An enrollment token's id, which is no secret: 16 lower-case hexadecimal digits.
+    TokenId, "token id", "16 lower-case hexadecimal digits",
+    |t| lower_hex(t, 16)
+);
+text_id!(
     /// A release train, such as `stable`: 1 to 64 of `a-z A-Z 0-9 . _ -`.
     Channel, "channel", "1 to 64 of a-z A-Z 0-9 . _ -, the first a letter or digit",
     |t| label(t, 64)

@@ -1,6 +1,7 @@
 //! Everything that is decided, and nothing else: no IO, clock, randomness, async, logging or serde.
 
 pub mod id;
+pub mod identity;
 pub mod time;
 pub mod fleet;
 pub mod facts;

@@ -129,7 +129,7 @@ async fn live(config: Config) -> Result<(), String> {
     };
     let machine = disk::attach(simulated).map_err(|why| chain(&why))?;
     let journal = DiskFile::open(&config.state_dir).map_err(|why| chain(&why))?;
-    let connect: Connect = Arc::new(|address| match HttpTransport::new(address) {
+    let connect: Connect = Arc::new(|address| match HttpTransport::new(address, None) {
         Ok(transport) => Ok(Arc::new(transport) as Arc<dyn Transport>),
         Err(why) => Err(why.to_string()),
     });

@@ -165,4 +165,20 @@ pub enum TrustError {
         /// Why.
         source: io::Error,
     },
+    /// A certificate, a private key or a request for one can't be used.
+    #[error("the {what} can't be used: {detail}")]
+    Certificate {
+        /// Which.
+        what: &'static str,
+        /// Why, and what to do where that is known.
+        detail: String,
+    },
+    /// The text of a token is wrong.
+    #[error("the token is not valid: {0}")]
+    Token(&'static str),
+}
+
+/// Says why a certificate or key can't be used.
+pub(super) fn certificate_error(what: &'static str, detail: impl ToString) -> TrustError {
+    TrustError::Certificate { what, detail: detail.to_string() }
 }

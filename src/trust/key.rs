@@ -224,6 +224,23 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<(String, u32), TrustErro
     Ok((text, mode))
 }
 
+/// The most bytes of a PEM file: a bundle of authorities with room.
+const MAX_PEM: usize = 256 * 1024;
+
+/// Reads a PEM file that anyone may read.
+pub(super) fn read_pem(path: &Path) -> Result<String, TrustError> {
+    Ok(read(path, MAX_PEM)?.0)
+}
+
+/// Reads a PEM file that only its owner (and root) may read.
+pub(super) fn read_secret_pem(path: &Path) -> Result<String, TrustError> {
+    let (text, mode) = read(path, MAX_PEM)?;
+    if mode & 0o077 != 0 {
+        return Err(TrustError::KeyExposed { path: path.to_owned(), mode: mode & 0o777 });
+    }
+    Ok(text)
+}
+
 /// Writes a file that must not be there, durably.
 fn create(path: &Path, text: &str, mode: u32) -> Result<(), TrustError> {
     let failed = |source: io::Error| {

@@ -6,6 +6,10 @@
 //! because it changes with the time and with what the host accepted before.
 
 mod canonical;
+pub mod certificate;
+pub mod authority;
+pub mod token;
+pub mod tls;
 pub mod error;
 pub mod key;
 pub mod keyring;

@@ -288,7 +288,7 @@ impl Fleet {
     }
 
     fn transport(&self) -> HttpTransport {
-        HttpTransport::new(&self.url()).unwrap()
+        HttpTransport::new(&self.url(), None).unwrap()
     }
 
     /// What the control plane says of a host; `None` while it does not answer or does not know it.

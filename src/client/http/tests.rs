@@ -20,13 +20,13 @@ async fn server(answer: Vec<u8>) -> HttpTransport {
             }
         }
     });
-    HttpTransport::new(&format!("http://127.0.0.1:{port}")).unwrap()
+    HttpTransport::new(&format!("http://127.0.0.1:{port}"), None).unwrap()
 }
 
 #[test]
-fn only_plain_http_on_loopback_is_accepted() {
+fn plain_http_is_for_loopback_and_https_needs_an_authority() {
     for good in ["http://127.0.0.1:7600", "http://[::1]:1", "http://localhost:80/", "http://127.8.8.8"] {
-        assert!(HttpTransport::new(good).is_ok(), "{good}");
+        assert!(HttpTransport::new(good, None).is_ok(), "{good}");
     }
     let bad = [
         "https://127.0.0.1",
@@ -37,7 +37,7 @@ fn only_plain_http_on_loopback_is_accepted() {
         "http://127.0.0.1/v1",
     ];
     for bad in bad {
-        let said = HttpTransport::new(bad).unwrap_err().to_string();
+        let said = HttpTransport::new(bad, None).unwrap_err().to_string();
         assert!(said.contains("http"), "{bad}: {said}");
     }
 }
@@ -47,7 +47,7 @@ async fn nobody_listening_is_unreachable_with_the_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let answer = HttpTransport::new(&address).unwrap().send(Request::get("/v1/fleet")).await;
+    let answer = HttpTransport::new(&address, None).unwrap().send(Request::get("/v1/fleet")).await;
     let Err(ClientError::Unreachable { at, detail }) = answer else { panic!("{answer:?}") };
     assert_eq!(at, address);
     assert!(detail.contains("refused"), "{detail}");
@@ -88,6 +88,6 @@ async fn a_cut_answer_is_unreachable_not_a_short_success() {
         let _ = socket.read(&mut head).await;
         let _ = socket.write_all(&cut).await;
     });
-    let answer = HttpTransport::new(&address).unwrap().send(Request::get("/v1/fleet")).await;
+    let answer = HttpTransport::new(&address, None).unwrap().send(Request::get("/v1/fleet")).await;
     assert!(matches!(answer, Err(ClientError::Unreachable { .. })), "{answer:?}");
 }

@@ -81,7 +81,7 @@ impl Server {
     /// # Errors
     /// When the address can't be used.
     pub fn transport(&self) -> anyhow::Result<HttpTransport> {
-        Ok(HttpTransport::new(&self.url())?)
+        Ok(HttpTransport::new(&self.url(), None)?)
     }
 
     /// Kills it with SIGKILL.

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod dispatch;
 pub mod event;
+pub mod identity;
 pub mod release;
 pub mod manifest;
 pub mod operator;
