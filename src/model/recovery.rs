@@ -61,6 +61,7 @@ pub fn follow(state: &HostRollout, root: &RootRecord, running: &Closure, now: &S
     match root.state {
         RootState::Launched | RootState::Soaking | RootState::Committing => {}
         RootState::Committed => {
+            path.forget_late_verdict(root, running, now);
             path.take(Event::Committed, now);
             path.take(Event::Converged, now);
         }
@@ -141,6 +142,16 @@ impl Path {
                 let (verdict, log, units) = (verdict.clone(), log.clone(), units.clone());
                 self.take(Event::ActivationFailed { verdict, log, units }, now);
             }
+        }
+    }
+
+    /// A verdict that came after the commit had begun undoes nothing: the commit was finished, and the host is on
+    /// the target for good.
+    fn forget_late_verdict(&mut self, root: &RootRecord, running: &Closure, now: &Stamp) {
+        if *running == root.target && matches!(self.state.phase, Phase::Failed(_)) {
+            let state = HostRollout { reboots: self.state.reboots, ..from_root(root) };
+            self.take(adopted(Memory::RootRecord, &state), now);
+            self.launched(root, running, now);
         }
     }
 

@@ -5,7 +5,7 @@ use crate::model::fleet::{OnFailure, RebootPolicy};
 use crate::model::host_rollout::step::step;
 use crate::model::host_rollout::{Event, HostRollout, HostRolloutState, Phase, Step, Terms};
 use crate::model::id::{Attempt, BootId, Closure, ProbeName};
-use crate::model::recovery::{Memories, Recovered, from_root, recover};
+use crate::model::recovery::{Memories, Recovered, follow, from_root, recover};
 use crate::model::root_record::{self, Launch, RootEvent, RootRecord, RootState, RootStep, SwitchResult};
 use crate::model::time::{Stamp, Timestamp};
 use std::time::Duration;
@@ -211,6 +211,20 @@ fn a_power_cut_with_a_lost_journal_waits_again() {
     let root = root(&[good()]);
     let case = Case { journal: None, root: Some(&root), snapshot: None, running: prior(), now: at("two", 5) };
     check(&case, HostRolloutState::Pending, 2);
+}
+
+#[test]
+fn a_verdict_after_the_commit_had_begun_gives_way_to_the_root_record() {
+    let verdict = Event::SustainedFailure(Verdict::ProbesFailed(vec![probe()]));
+    let failed = play(failing(300), &[(verdict, at("one", 360))]);
+    let committed = root(&[good(), (RootEvent::CommitAsked, at("one", 350)), (RootEvent::CommitDone, at("one", 361))]);
+    let events = follow(&failed, &committed, &target(), &at("one", 362));
+    let state = play(failed.clone(), &events.into_iter().map(|event| (event, at("one", 362))).collect::<Vec<_>>());
+    assert_eq!(state.state(), HostRolloutState::Converged);
+    // Until it is committed, and where something else runs, the verdict stands.
+    let committing = root(&[good(), (RootEvent::CommitAsked, at("one", 350))]);
+    assert!(follow(&failed, &committed, &prior(), &at("one", 362)).is_empty());
+    assert!(follow(&failed, &committing, &target(), &at("one", 362)).is_empty());
 }
 
 #[test]

@@ -249,7 +249,20 @@ pub(crate) fn host_body() -> impl Strategy<Value = HostBody> {
     (first, of(journal()), of(label()), boots, words()).prop_map(|(first, journal, boot, boots, agent_version)| {
         let (closures, holds, operator_hold, cloned, quarantined) = first;
         let drifted = quarantined.first().cloned();
-        HostBody { closures, holds, operator_hold, cloned, quarantined, journal, boot, boots, agent_version, drifted }
+        let resolved = boots.first().map(|(_, at)| *at);
+        HostBody {
+            closures,
+            holds,
+            operator_hold,
+            cloned,
+            quarantined,
+            journal,
+            boot,
+            boots,
+            agent_version,
+            drifted,
+            resolved,
+        }
     })
 }
 

@@ -115,6 +115,12 @@ impl Plane {
         self.changed.send_replace(state.tag);
     }
 
+    /// Fences every journal known so far.
+    pub(crate) fn fence(&self) {
+        let mut state = self.lock();
+        state.fenced = state.held.keys().cloned().collect();
+    }
+
     pub(crate) fn set_release(&self, text: String) {
         self.lock().release = text;
     }
