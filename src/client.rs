@@ -134,6 +134,12 @@ pub enum ClientError {
         /// Finds the detail in the control plane's log.
         request_id: String,
     },
+    /// This end has nothing to show who it is, or can't use what it has. Nothing was sent.
+    #[error("there is no identity to show to the control plane: {detail}")]
+    NoIdentity {
+        /// What is wrong, and what to do.
+        detail: String,
+    },
     /// The answer can't be understood.
     #[error("the answer of {at} can't be read: {detail}")]
     Garbled {

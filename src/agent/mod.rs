@@ -12,6 +12,7 @@
 //! Every input becomes an event, `model` steps, the journal takes it durably, and only then the effects are acted on.
 
 pub mod config;
+pub mod identity;
 pub mod journal;
 pub mod offer;
 pub mod snapshot;

@@ -94,9 +94,12 @@ async fn follow(session: &Session, transport: &HttpTransport, mut query: EventsQ
             Err(error @ ClientError::Unreachable { .. }) => {
                 feed = reopen(transport, &query, &error.to_string()).await?;
             }
-            Err(error @ (ClientError::Refused { .. } | ClientError::Insecure { .. } | ClientError::Garbled { .. })) => {
-                return Err(error.into());
-            }
+            Err(
+                error @ (ClientError::Refused { .. }
+                | ClientError::Insecure { .. }
+                | ClientError::NoIdentity { .. }
+                | ClientError::Garbled { .. }),
+            ) => return Err(error.into()),
         }
     }
 }

@@ -120,6 +120,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
         Some(ClientError::Unreachable { .. } | ClientError::Insecure { .. }) => Exit::Unreachable,
         Some(ClientError::Refused { status: 404, .. }) => Exit::NotFound,
         Some(ClientError::Refused { .. }) => Exit::Refused,
+        Some(ClientError::NoIdentity { .. }) => Exit::Usage,
         Some(ClientError::Garbled { .. }) | None => Exit::Failed,
     }
 }
@@ -176,7 +177,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
         Some(ClientError::Refused { status: 404, .. }) => {
             Some("`convoy host list` and `convoy rollout list` show what there is".to_owned())
         }
-        Some(ClientError::Refused { .. } | ClientError::Insecure { .. }) | None => None,
+        Some(ClientError::Refused { .. } | ClientError::Insecure { .. } | ClientError::NoIdentity { .. }) | None => {
+            None
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! The whole of `convoy-agent`: command line, wiring, exit code. Must not decide anything.
 
 use crate::agent::config::{Config, MAX_CONFIG};
+use crate::agent::identity::board::Board;
+use crate::agent::identity::keeper::{Dial, Keeper, KeeperParts};
+use crate::agent::identity::report::{self, Report};
 use crate::agent::journal::file::DiskFile;
 use crate::agent::{Connect, Parts};
 use crate::client::Transport;
-use crate::client::http::HttpTransport;
+use crate::client::http::{BadAddress, HttpTransport};
+use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::log::{LogFormat, start};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
 use crate::runtime::{entropy, systemd};
@@ -12,7 +16,7 @@ use crate::system::sim::{cli, disk};
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,6 +50,15 @@ enum Verb {
         /// The settings, as JSON
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Show who this host is to its control plane: its key's digest, until when its certificate counts, its files
+    Identity {
+        /// The settings, as JSON
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
     },
     /// Simulates a host.
     #[command(hide = true)]
@@ -81,7 +94,16 @@ fn carry_out(verb: Verb) -> Result<(), Failure> {
     let failed = |why| Failure { code: FAILED, why };
     let wrong = |why| Failure { code: WRONG_SETTINGS, why };
     match verb {
-        Verb::CheckConfig { config } => read(&config).map(|_| println!("the settings are valid")).map_err(wrong),
+        Verb::CheckConfig { config } => {
+            let config = read(&config).map_err(wrong)?;
+            report::check(&config.host, &config.identity).map_err(|mistakes| wrong(mistakes.join("\n")))?;
+            println!("the settings are valid");
+            Ok(())
+        }
+        Verb::Identity { config, json } => {
+            let config = read(&config).map_err(wrong)?;
+            show(&Report::of(&config.host, &config.identity, SystemClock.wall()), json).map_err(failed)
+        }
         Verb::Run { config } => {
             let config = read(&config).map_err(wrong)?;
             block_on(live(config)).map_err(failed)
@@ -117,7 +139,35 @@ fn read(path: &Path) -> Result<Config, String> {
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut text = String::new();
     file.take(MAX_CONFIG as u64 + 1).read_to_string(&mut text).map_err(cannot)?;
-    Config::parse(&text).map_err(|why| chain(&why))
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = std::path::absolute(folder).map_err(cannot)?;
+    Config::parse(&text, &folder).map_err(|why| chain(&why))
+}
+
+fn show(report: &Report, json: bool) -> Result<(), String> {
+    let text = if json { serde_json::to_string_pretty(report).map(|text| text + "\n") } else { Ok(report.render()) };
+    let text = text.map_err(|why| why.to_string())?;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(format!("can't write to standard output: {why}")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the transports: under this host's identity, and over plain HTTP on loopback.
+fn connect(config: &Config, clock: Arc<dyn Clock>, board: Arc<Board>) -> Result<Connect, String> {
+    let dial: Dial = Arc::new(|address, tls| shared(HttpTransport::new(address, Some(tls))));
+    let rng = Box::new(entropy::generator().map_err(|error| error.to_string())?);
+    let parts = KeeperParts { host: config.host.clone(), clock, rng, dial, board };
+    let keeper = Keeper::new(config.identity.clone(), parts);
+    Ok(Arc::new(move |address| match &keeper {
+        Some(keeper) if address.starts_with("https://") => Ok(keeper.connect(address)),
+        // Without an authority, or on loopback without TLS: the transport itself says what it can't do.
+        _ => shared(HttpTransport::new(address, None)),
+    }))
+}
+
+fn shared(made: Result<HttpTransport, BadAddress>) -> Result<Arc<dyn Transport>, String> {
+    made.map(|transport| Arc::new(transport) as Arc<dyn Transport>).map_err(|why| why.to_string())
 }
 
 async fn live(config: Config) -> Result<(), String> {
@@ -129,10 +179,8 @@ async fn live(config: Config) -> Result<(), String> {
     };
     let machine = disk::attach(simulated).map_err(|why| chain(&why))?;
     let journal = DiskFile::open(&config.state_dir).map_err(|why| chain(&why))?;
-    let connect: Connect = Arc::new(|address| match HttpTransport::new(address, None) {
-        Ok(transport) => Ok(Arc::new(transport) as Arc<dyn Transport>),
-        Err(why) => Err(why.to_string()),
-    });
+    let board = Arc::new(Board::new(config.host.clone(), Box::new(systemd::status)));
+    let connect = connect(&config, machine.clock(), Arc::clone(&board))?;
     systemd::ready("starting");
     tokio::spawn(systemd::watchdog(stop.clone(), || true));
     let parts = Parts {
@@ -143,7 +191,7 @@ async fn live(config: Config) -> Result<(), String> {
         connect,
         journal: Box::new(journal),
         net: crate::agent::real_net(),
-        say: Box::new(systemd::status),
+        say: Box::new(move |line| board.say(line)),
         heartbeat_floor: config.heartbeat_floor,
         stop,
     };

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// The control plane's word for a host that was shut out.
+const REVOKED: &str = "revoked";
 /// The longest delay that is taken from the control plane: the protocol's upper end.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
@@ -84,7 +86,10 @@ impl Driver {
             Err(why) => {
                 tracing::debug!(host.name = %self.host, "heartbeat: {why}");
                 self.unheard(|link| &mut link.beat);
-                self.convict();
+                // A host that was shut out is so under every closure's settings: no closure is to blame.
+                if !matches!(&why, ClientError::Refused { code, .. } if code == REVOKED) {
+                    self.convict();
+                }
             }
         }
     }

@@ -237,7 +237,8 @@ impl Backing for DiskHost {
     }
 
     async fn reaches(&self, control_plane: &str) -> bool {
-        reach::answers(control_plane).await
+        let ca = self.look().ok().and_then(|state| state.machine.ca);
+        reach::answers(control_plane, ca.as_deref()).await
     }
 
     fn keep_release(&self, name: &str, release: &str) -> Result<(), SimError> {

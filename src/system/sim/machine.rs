@@ -27,6 +27,10 @@ pub struct Machine {
     pub watchdog_ms: u64,
     /// The helper checks signatures and everything signed. Off only where a test is about mechanics.
     pub verify: bool,
+    /// The authority that verifies the control plane (PEM), as its agent's settings name it; none where the control
+    /// plane is spoken to over plain loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Machine {
@@ -41,6 +45,7 @@ impl Default for Machine {
             boot_ms: 20,
             watchdog_ms: 200,
             verify: true,
+            ca: None,
         }
     }
 }
