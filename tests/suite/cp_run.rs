@@ -45,7 +45,7 @@ fn it_says_where_it_listens_and_answers_there() {
     let workshop = Workshop::new();
     let plane = plane(&workshop);
     until("line", PATIENCE, || plane.process.stdout().contains(&format!("listening on {}\n", plane.url)).then_some(()));
-    let status = convoy(&plane.url, &["status", "--json"]);
+    let status = plane.convoy(&["status", "--json"]);
     assert_eq!((status.code(), &status.json()["hosts"]), (0, &json!(0)), "{status:?}");
 }
 
@@ -133,14 +133,14 @@ fn two_control_planes_never_share_a_database() {
     let workshop = Workshop::new();
     let first = plane(&workshop);
     fails(&try_start(&workshop, &[]), 3, &["convoy.db"]);
-    assert_eq!(convoy(&first.url, &["status"]).code(), 0);
+    assert_eq!(first.convoy(&["status"]).code(), 0);
 }
 
 #[test]
 fn a_signal_ends_it_soon_and_well_also_with_long_polls_and_feeds_open() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let workshop = Workshop::new();
-        let plane = plane(&workshop);
+        let plane = ControlPlane::start_plain(workshop.dir.path(), Path::new(&workshop.path("trust.json")));
         let address = plane.url.strip_prefix("http://").unwrap().to_owned();
         let open = |path: &str, accept: &str| {
             let mut socket = TcpStream::connect(&address).unwrap();
@@ -209,11 +209,11 @@ fn what_was_published_is_there_after_sigkill() {
     let workshop = Workshop::new();
     assert_eq!(workshop.sign(&["--sequence", "7"]).code(), 0);
     let mut first = plane(&workshop);
-    let published = convoy(&first.url, &["release", "publish", &workshop.path("release.json")]);
+    let published = first.convoy(&["release", "publish", &workshop.path("release.json")]);
     assert_eq!(published.code(), 0, "{published:?}");
     first.process.kill();
     let second = plane(&workshop);
-    let shown = convoy(&second.url, &["rollout", "show", "stable@1", "--all-hosts", "--json"]).json();
+    let shown = second.convoy(&["rollout", "show", "stable@1", "--all-hosts", "--json"]).json();
     assert_eq!(shown["rollout"]["sequence"], 7);
     assert_eq!(shown["hosts"].as_array().map(Vec::len), Some(3), "{shown}");
 }
@@ -223,7 +223,7 @@ fn keygen_sign_verify_publish_and_show_work_together() {
     let workshop = Workshop::new();
     let plane = plane(&workshop);
     let ask = |args: &[&str]| {
-        let ended = convoy(&plane.url, args);
+        let ended = plane.convoy(args);
         assert_eq!(ended.code(), 0, "{ended:?}");
         ended
     };
@@ -249,7 +249,7 @@ fn keygen_sign_verify_publish_and_show_work_together() {
     assert!(ask(&["host", "show", "web1"]).stdout.contains("disk swap"));
     ask(&["host", "release", "web1"]);
     ask(&["rollout", "cancel", "stable@1"]);
-    assert_eq!(convoy(&plane.url, &["watch", "stable@1"]).code(), 7);
+    assert_eq!(plane.convoy(&["watch", "stable@1"]).code(), 7);
     let events = ask(&["events", "--json"]);
     let places: Vec<u64> = events
         .stdout
@@ -264,7 +264,7 @@ fn a_release_that_may_not_be_is_refused_and_nothing_is_kept() {
     let workshop = Workshop::new();
     let plane = plane(&workshop);
     let release = workshop.path("release.json");
-    let publish = || convoy(&plane.url, &["release", "publish", &release]);
+    let publish = || plane.convoy(&["release", "publish", &release]);
     workshop.sign(&["--sequence", "7"]);
     let good = fs::read_to_string(&release).unwrap();
     fs::write(&release, good.replace("web2", "web9")).unwrap();
@@ -273,7 +273,7 @@ fn a_release_that_may_not_be_is_refused_and_nothing_is_kept() {
     other.sign(&["--sequence", "7"]);
     fs::copy(other.path("release.json"), &release).unwrap();
     assert_eq!(publish().code(), 4, "a key that is not trusted");
-    assert_eq!(convoy(&plane.url, &["rollout", "list", "--json"]).json(), json!([]));
+    assert_eq!(plane.convoy(&["rollout", "list", "--json"]).json(), json!([]));
     fs::write(&release, &good).unwrap();
     assert_eq!(publish().code(), 0);
     workshop.manifest("stable@1", 2);
@@ -284,7 +284,7 @@ fn a_release_that_may_not_be_is_refused_and_nothing_is_kept() {
     let older = publish();
     assert_eq!(older.code(), 4, "an older sequence");
     assert!(older.stderr.contains('6') && older.stderr.contains('7'), "{older:?}");
-    assert_eq!(convoy(&plane.url, &["rollout", "list", "--json"]).json().as_array().map(Vec::len), Some(1));
+    assert_eq!(plane.convoy(&["rollout", "list", "--json"]).json().as_array().map(Vec::len), Some(1));
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_backup_of_a_running_control_plane_restores_to_rollouts_that_wait() {
     let workshop = Workshop::new();
     workshop.sign(&["--sequence", "7"]);
     let mut first = plane(&workshop);
-    assert_eq!(convoy(&first.url, &["release", "publish", &workshop.path("release.json")]).code(), 0);
+    assert_eq!(first.convoy(&["release", "publish", &workshop.path("release.json")]).code(), 0);
     let (database, copy) = (workshop.path("convoy.db"), workshop.path("copy.db"));
     let backup = run(CONVOY_CP, &["backup", "--database", &database, "--to", &copy]);
     assert_eq!(backup.code(), 0, "{backup:?}");
@@ -301,7 +301,7 @@ fn a_backup_of_a_running_control_plane_restores_to_rollouts_that_wait() {
     first.process.kill();
     assert_eq!(run(CONVOY_CP, &["restore", "--database", &database, "--from", &copy]).code(), 0);
     let second = plane(&workshop);
-    let shown = convoy(&second.url, &["rollout", "show", "stable@1", "--json"]).json();
+    let shown = second.convoy(&["rollout", "show", "stable@1", "--json"]).json();
     assert_eq!(shown["rollout"]["id"], "stable@1", "{shown}");
 }
 
@@ -310,9 +310,9 @@ fn a_dry_run_is_not_logged_as_done() {
     let workshop = Workshop::new();
     workshop.sign(&[]);
     let plane = plane(&workshop);
-    assert_eq!(convoy(&plane.url, &["release", "publish", &workshop.path("release.json")]).code(), 0);
-    assert_eq!(convoy(&plane.url, &["rollout", "pause", "stable@1", "--dry-run"]).code(), 0);
-    assert_eq!(convoy(&plane.url, &["rollout", "cancel", "stable@1"]).code(), 0);
+    assert_eq!(plane.convoy(&["release", "publish", &workshop.path("release.json")]).code(), 0);
+    assert_eq!(plane.convoy(&["rollout", "pause", "stable@1", "--dry-run"]).code(), 0);
+    assert_eq!(plane.convoy(&["rollout", "cancel", "stable@1"]).code(), 0);
     until("cancel in the log", PATIENCE, || plane.process.stderr().contains("cancelled").then_some(()));
     assert!(!plane.process.stderr().contains("paused"), "{}", plane.process.stderr());
 }
@@ -357,9 +357,9 @@ fn a_full_disk_refuses_with_a_reason_and_loses_nothing_that_was_accepted() {
     assert!(all_are_in(&listed(&url)), "what is full can still be read");
     assert!(!process.stderr().contains("panicked"), "{}", process.stderr());
     process.kill();
-    let roomy = plane(&workshop);
+    let roomy = ControlPlane::start_plain(workshop.dir.path(), Path::new(&workshop.path("trust.json")));
     assert!(all_are_in(&listed(&roomy.url)));
-    let again = convoy(&roomy.url, &["release", "publish", &workshop.path("release.json")]);
+    let again = roomy.convoy(&["release", "publish", &workshop.path("release.json")]);
     assert_eq!(again.code(), 0, "the refused one can be published once there is room: {again:?}");
 }
 

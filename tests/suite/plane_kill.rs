@@ -35,7 +35,7 @@ fn prepare(dir: &Path) -> String {
 }
 
 fn rollouts(plane: &ControlPlane) -> Vec<Value> {
-    let listed = convoy(&plane.url, &["rollout", "list", "--json"]);
+    let listed = plane.convoy(&["rollout", "list", "--json"]);
     assert_eq!(listed.code(), 0, "{listed:?}");
     listed.json().as_array().unwrap().clone()
 }
@@ -46,8 +46,7 @@ fn a_publishing_that_was_killed_is_whole_after_the_next_start() {
     let release = prepare(dir.path());
     let trust = dir.path().join("trust.json");
     let mut first = ControlPlane::start(dir.path(), &trust, &[]);
-    let variables = [("CONVOY_CONTROL_PLANE", first.url.as_str())];
-    let _publisher = Process::start_with(CONVOY, &["release", "publish", &release], &variables);
+    let _publisher = Process::start_with(CONVOY, &["release", "publish", &release], &first.variables());
     until("sign of the rollout", PATIENCE, || rollouts(&first).pop());
     first.process.kill();
 
@@ -55,7 +54,7 @@ fn a_publishing_that_was_killed_is_whole_after_the_next_start() {
     let shown = rollouts(&second).pop().unwrap();
     assert_eq!(shown["state"], "Advancing", "{shown}");
     assert_eq!((shown["waves"][0]["waiting"].as_u64(), shown["waves"][0]["hosts"].as_u64()), (Some(2000), Some(2000)));
-    let again = convoy(&second.url, &["release", "publish", &release]);
+    let again = second.convoy(&["release", "publish", &release]);
     assert_eq!(again.code(), 0, "{again:?}");
     assert!(again.stdout.contains("there already"), "{again:?}");
 }

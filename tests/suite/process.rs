@@ -1,10 +1,12 @@
 //! Starts the built programs as real processes, watches them with a limit, and kills them by their id when a test ends.
 
+use convoy::client::http::HttpTransport;
+use convoy::trust::tls::{self, Credentials};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fmt::Write as _;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -181,8 +183,10 @@ pub(crate) fn try_until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>)
 pub(crate) struct ControlPlane {
     /// The process.
     pub(crate) process: Process,
-    /// Such as `http://127.0.0.1:40123`.
+    /// Such as `https://127.0.0.1:40123`.
     pub(crate) url: String,
+    /// The settings of an admin's `convoy`.
+    config: Option<PathBuf>,
 }
 
 impl ControlPlane {
@@ -193,20 +197,65 @@ impl ControlPlane {
 
     /// Starts one on a given address, such as that of one that was killed.
     pub(crate) fn start_on(dir: &Path, trust: &Path, listen: &str, more: &[&str]) -> Self {
-        let port_file = dir.join("port");
-        let _ = std::fs::remove_file(&port_file);
-        let (database, port, trust) = (dir.join("convoy.db"), shown(&port_file), shown(trust));
-        let database = shown(&database);
-        let mut args =
-            vec!["run", "--listen", listen, "--database", &database, "--trust", &trust, "--port-file", &port];
-        args.extend(more);
-        let mut process = Process::start(CONVOY_CP, &args);
-        let port = until("port file", PATIENCE, || {
-            assert!(process.is_running(), "convoy-cp ended: {}", process.stderr());
-            std::fs::read_to_string(&port_file).ok()?.trim().parse::<u16>().ok()
-        });
-        Self { process, url: format!("http://127.0.0.1:{port}") }
+        let fleet = fleet(dir, &[]);
+        let config = shown(&fleet.join("control-plane.json"));
+        let own = ["--config", &config];
+        let settings = if more.contains(&"--config") { &[][..] } else { &own[..] };
+        let (process, port) = listening(dir, trust, listen, &[settings, more].concat());
+        let config = Some(fleet.join("convoy.json"));
+        Self { process, url: format!("https://127.0.0.1:{port}"), config }
     }
+
+    /// Starts one without certificates, on loopback.
+    pub(crate) fn start_plain(dir: &Path, trust: &Path) -> Self {
+        let (process, port) = listening(dir, trust, "127.0.0.1:0", &[]);
+        Self { process, url: format!("http://127.0.0.1:{port}"), config: None }
+    }
+
+    /// What an admin's command needs to speak to it.
+    pub(crate) fn variables(&self) -> Vec<(&str, &str)> {
+        let config = self.config.as_ref().map(|path| ("CONVOY_CONFIG", path.to_str().unwrap()));
+        [("CONVOY_CONTROL_PLANE", self.url.as_str())].into_iter().chain(config).collect()
+    }
+
+    /// Runs an admin's command against it to its end.
+    pub(crate) fn convoy(&self, args: &[&str]) -> Ended {
+        Process::start_with(CONVOY, args, &self.variables()).ended_within(PATIENCE)
+    }
+}
+
+fn listening(dir: &Path, trust: &Path, listen: &str, more: &[&str]) -> (Process, u16) {
+    let port_file = dir.join("port");
+    let _ = std::fs::remove_file(&port_file);
+    let (database, port, trust) = (shown(&dir.join("convoy.db")), shown(&port_file), shown(trust));
+    let own = ["run", "--listen", listen, "--database", &database, "--trust", &trust, "--port-file", &port];
+    let mut process = Process::start(CONVOY_CP, &[&own, more].concat());
+    let port = until("port file", PATIENCE, || {
+        assert!(process.is_running(), "convoy-cp ended: {}", process.stderr());
+        std::fs::read_to_string(&port_file).ok()?.trim().parse::<u16>().ok()
+    });
+    (process, port)
+}
+
+/// Makes keys, certificates and tokens for a control plane on loopback below `dir`, unless they are there.
+pub(crate) fn fleet(dir: &Path, hosts: &[&str]) -> PathBuf {
+    let fleet = dir.join("fleet");
+    if !fleet.exists() {
+        let path = shown(&fleet);
+        let mut args = vec!["init", &path, "--name", "127.0.0.1", "--listen", "127.0.0.1:7600"];
+        hosts.iter().for_each(|host| args.extend(["--host", host]));
+        let made = run(CONVOY, &args);
+        assert_eq!(made.code(), 0, "{made:?}");
+    }
+    fleet
+}
+
+/// Makes an admin's transport to a control plane with the certificates of `fleet`.
+pub(crate) fn transport(fleet: &Path, url: &str) -> HttpTransport {
+    let read = |name: &str| std::fs::read_to_string(fleet.join(name)).unwrap();
+    let (certificate, key) = (read("admin.pem"), read("admin.key"));
+    let own = Credentials { certificate: &certificate, key: &key };
+    HttpTransport::new(url, Some(tls::client(&read("ca.pem"), Some(own)).unwrap())).unwrap()
 }
 
 /// Gives a path as text.

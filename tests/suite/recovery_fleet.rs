@@ -31,6 +31,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -84,6 +85,11 @@ pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap()
 }
 
+/// Where the agent with this state directory keeps who it is: not in there, since that may be lost.
+pub(crate) fn identity_of(state: &std::path::Path) -> PathBuf {
+    state.with_extension("identity")
+}
+
 fn block<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
@@ -99,10 +105,18 @@ impl Fleet {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path());
         place.folders().iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
-        fs::write(place.keys().join("trust.json"), trust()).unwrap();
-        let settings = json!({ "heartbeatIntervalMs": 200, "testing": true }).to_string();
-        fs::write(place.control_plane().join("settings.json"), settings).unwrap();
+        fs::write(place.control_plane().join("trust.json"), trust()).unwrap();
         let hosts: Vec<_> = (1..=hosts).map(|n| HostName::new(format!("web{n}")).unwrap()).collect();
+        let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+        let fleet = crate::process::fleet(&place.control_plane(), &names);
+        let settings = json!({
+            "heartbeatIntervalMs": 200, "testing": true,
+            "tlsCertificate": fleet.join("server.pem"), "tlsKey": fleet.join("server.key"),
+            "clientAuthorities": fleet.join("ca.pem"),
+            "issuerCertificate": fleet.join("ca.pem"), "issuerKey": fleet.join("ca.key"),
+            "firstTokens": fleet.join("first-tokens.json"),
+        });
+        fs::write(place.control_plane().join("settings.json"), settings.to_string()).unwrap();
         let mut fleet = Self {
             dir,
             place,
@@ -128,7 +142,12 @@ impl Fleet {
     /// Makes a machine that is off: its disk in `home`, its agent's memory in `state`.
     pub(crate) fn make_machine(&self, host: &HostName, home: &std::path::Path, state: &std::path::Path) {
         let settings = home.with_extension("json");
-        let text = json!({ "host": host.as_str(), "stateDir": state, "simulate": home, "heartbeatFloorMs": 100 });
+        let fleet = self.fleet();
+        let text = json!({
+            "host": host.as_str(), "stateDir": state, "simulate": home, "heartbeatFloorMs": 100,
+            "ca": fleet.join("ca.pem"), "identityDir": identity_of(state),
+            "tokenFile": fleet.join("hosts").join(format!("{host}.token")),
+        });
         fs::write(&settings, text.to_string()).unwrap();
         let agent = [CONVOY_AGENT, "run", "--config", settings.to_str().unwrap()].map(str::to_owned).to_vec();
         let machine = Machine {
@@ -137,6 +156,7 @@ impl Fleet {
             agent,
             restart_delay_ms: 50,
             dead_man_ms: 200,
+            ca: Some(fleet.join("ca.pem")),
             ..Machine::default()
         };
         let setup = Setup { name: host.clone(), machine, closure: self.initial[host].clone() };
@@ -160,14 +180,19 @@ impl Fleet {
 
     /// Where the control plane is.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.listen)
+        format!("https://{}", self.listen)
+    }
+
+    /// Keys, certificates and tokens.
+    pub(crate) fn fleet(&self) -> PathBuf {
+        self.place.control_plane().join("fleet")
     }
 
     /// Starts the control plane, again on the same port.
     pub(crate) fn start_plane(&mut self) {
         let (folder, settings) = (self.place.control_plane(), self.place.control_plane().join("settings.json"));
         let more = ["--config", settings.to_str().unwrap()];
-        self.plane = Some(ControlPlane::start_on(&folder, &self.place.keys().join("trust.json"), &self.listen, &more));
+        self.plane = Some(ControlPlane::start_on(&folder, &self.place.control_plane().join("trust.json"), &self.listen, &more));
         if let Some(since) = self.away_since.take() {
             self.outages.push((since, uptime_ms()));
         }
@@ -288,7 +313,7 @@ impl Fleet {
     }
 
     fn transport(&self) -> HttpTransport {
-        HttpTransport::new(&self.url(), None).unwrap()
+        crate::process::transport(&self.fleet(), &self.url())
     }
 
     /// What the control plane says of a host; `None` while it does not answer or does not know it.

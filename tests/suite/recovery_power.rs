@@ -2,7 +2,7 @@
 //! and clocks that jump or outlive a kill.
 
 use crate::process::{CONVOY_AGENT, PATIENCE, Process, run, until};
-use crate::recovery_fleet::{Change, Draft, Fleet, Release, SOAK, UNIT, millis, uptime_ms};
+use crate::recovery_fleet::{Change, Draft, Fleet, Release, SOAK, UNIT, identity_of, millis, uptime_ms};
 use convoy::client::operator::HostAct;
 use convoy::model::host_rollout::HostRolloutState::{Activating, Converged, Pending, Reverted};
 use convoy::model::root_record::RootState;
@@ -144,6 +144,7 @@ fn two_machines_with_one_memory_start_nothing_until_one_is_gone_and_an_operator_
     fleet.is(&host, &first, Converged);
     let (home, state) = (fleet.place.root().join("hosts/clone"), fleet.place.root().join("agents/clone"));
     copy_dir(&fleet.place.agent_state(&host), &state);
+    copy_dir(&identity_of(&fleet.place.agent_state(&host)), &identity_of(&state));
     fleet.make_machine(&host, &home, &state);
     let clone: Process = fleet.boot_at(&home);
     until("the clone is noticed", PATIENCE, || fleet.view(&host).filter(|view| view.cloned.is_some()));

@@ -132,6 +132,9 @@ fn write_agent_settings(place: &Place, host: &HostName) -> anyhow::Result<()> {
         "stateDir": place.agent_state(host),
         "simulate": place.host(host),
         "heartbeatFloorMs": HEARTBEAT_FLOOR_MS,
+        "ca": place.fleet().join("ca.pem"),
+        "identityDir": place.identity(host),
+        "tokenFile": place.fleet().join("hosts").join(format!("{host}.token")),
     });
     let path = place.agent_settings(host);
     fs::write(&path, settings.to_string()).with_context(|| format!("can't write {}", path.display()))
@@ -149,6 +152,7 @@ fn machine(place: &Place, program: &Path, host: &HostName) -> Machine {
         agent,
         restart_delay_ms: RESTART_DELAY_MS,
         dead_man_ms: DEAD_MAN_MS,
+        ca: Some(place.fleet().join("ca.pem")),
         ..Machine::default()
     }
 }

@@ -17,8 +17,6 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 /// How much of a verb's output is kept, in bytes.
 const OUTPUT: usize = 64 * 1024;
-/// The key's name.
-const KEY: &str = "demo";
 
 /// Runs the operator's verbs.
 #[derive(Debug, Clone)]
@@ -32,16 +30,17 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Makes the signing key and the trust file, and returns the trust file's path.
+    /// Makes the fleet's keys, certificates and tokens, and returns the trust file's path.
     ///
     /// # Errors
     /// When the verb fails.
-    pub async fn keygen(&self) -> anyhow::Result<PathBuf> {
-        let trust = self.place.keys().join("trust.json");
-        let out = self.place.keys();
-        self.verb(&["keygen".into(), KEY.into(), "--out".into(), out.into(), "--trust".into(), trust.clone().into()])
-            .await?;
-        Ok(trust)
+    pub async fn init(&self, hosts: &[HostName]) -> anyhow::Result<PathBuf> {
+        let fleet = self.place.fleet();
+        let mut words: Vec<OsString> = vec!["init".into(), fleet.clone().into()];
+        words.extend(["--name", "127.0.0.1", "--listen", "127.0.0.1:7600"].map(OsString::from));
+        words.extend(hosts.iter().flat_map(|host| ["--host".into(), host.as_str().into()]));
+        self.verb(&words).await?;
+        Ok(fleet.join("trust.json"))
     }
 
     /// Signs a release as number `sequence` of the fleet's sequence, and publishes it.
@@ -54,7 +53,7 @@ impl Operator {
         let signed = folder.join(format!("{}.signed.json", release.id));
         let text = serde_json::to_string_pretty(&ManifestBody::from(release)).context("can't write the manifest")?;
         fs::write(&manifest, text).with_context(|| format!("can't write {}", manifest.display()))?;
-        let key = self.place.keys().join(format!("{KEY}.key"));
+        let key = self.place.fleet().join("release.key");
         let mut sign: Vec<OsString> = vec!["release".into(), "sign".into(), "--manifest".into(), manifest.into()];
         sign.extend(["--key".into(), key.into(), "--sequence".into(), sequence.to_string().into()]);
         sign.extend(["--out".into(), signed.clone().into()]);
@@ -75,11 +74,13 @@ impl Operator {
     async fn verb(&self, args: &[OsString]) -> anyhow::Result<String> {
         let words: Vec<String> = args.iter().map(|arg| self.short(Path::new(arg))).collect();
         let shown = words.join(" ");
-        self.telling.say(&format!("$ convoy {}", shown.split(" --control-plane").next().unwrap_or(&shown)));
+        let told = shown.split(" --control-plane").next().unwrap_or(&shown);
+        self.telling.say(&format!("$ convoy {}", told.split(" --host").next().unwrap_or(told)));
+        let config = ("CONVOY_CONFIG".into(), self.place.fleet().join("convoy.json").into());
         let spec = ExecSpec {
             program: self.program.clone().into(),
             args: args.to_vec(),
-            env: Vec::new(),
+            env: if args.first().is_some_and(|verb| verb == "init") { Vec::new() } else { vec![config] },
             cwd: None,
             timeout: LIMIT,
             output_cap: OUTPUT,

@@ -22,10 +22,16 @@ impl Place {
         &self.root
     }
 
-    /// The signing key and the trust file's folder.
+    /// What `convoy init` makes: keys, certificates, tokens, settings.
     #[must_use]
-    pub fn keys(&self) -> PathBuf {
-        self.root.join("keys")
+    pub fn fleet(&self) -> PathBuf {
+        self.root.join("fleet")
+    }
+
+    /// Where a host's agent keeps its key and certificate.
+    #[must_use]
+    pub fn identity(&self, host: &HostName) -> PathBuf {
+        self.root.join("identities").join(host.as_str())
     }
 
     /// Manifests and signed releases.
@@ -91,8 +97,8 @@ impl Place {
     /// Every folder that has to be there before anything starts.
     #[must_use]
     pub fn folders(&self) -> Vec<PathBuf> {
-        let names = ["hosts", "agents", "lost", "logs"].map(|name| self.root.join(name));
-        let own = [self.keys(), self.releases(), self.control_plane(), self.store()];
+        let names = ["hosts", "agents", "identities", "lost", "logs"].map(|name| self.root.join(name));
+        let own = [self.releases(), self.control_plane(), self.store()];
         names.into_iter().chain(own).collect()
     }
 }

@@ -6,8 +6,11 @@ use crate::ctl::demo::place::Place;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::entropy;
 use crate::system::exec::{ChildOutput, ChildSpec, Process, spawn_child};
+use crate::trust::key::{read_pem, read_secret_pem};
+use crate::trust::tls::{self, Credentials};
 use anyhow::{Context, bail};
 use rand::Rng;
+use rustls::ClientConfig;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -33,7 +36,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 pub struct Server {
     place: Place,
     program: PathBuf,
-    trust: PathBuf,
+    tls: ClientConfig,
     port: u16,
     process: Option<Process>,
     away_since: Option<u64>,
@@ -48,11 +51,11 @@ impl Server {
     ///
     /// # Errors
     /// When it does not come up; its log says why.
-    pub async fn start(place: &Place, program: PathBuf, trust: PathBuf) -> anyhow::Result<Self> {
+    pub async fn start(place: &Place, program: PathBuf) -> anyhow::Result<Self> {
         let mut server = Self {
             place: place.clone(),
             program,
-            trust,
+            tls: admin(place)?,
             port: 0,
             process: None,
             away_since: None,
@@ -73,15 +76,15 @@ impl Server {
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("https://127.0.0.1:{}", self.port)
     }
 
     /// Makes a transport to it.
     ///
     /// # Errors
-    /// When the address can't be used.
+    /// When the address or the certificates can't be used.
     pub fn transport(&self) -> anyhow::Result<HttpTransport> {
-        Ok(HttpTransport::new(&self.url(), None)?)
+        Ok(HttpTransport::new(&self.url(), Some(self.tls.clone()))?)
     }
 
     /// Kills it with SIGKILL.
@@ -159,15 +162,30 @@ impl Server {
     }
 
     fn write_settings(&self) -> anyhow::Result<()> {
+        let fleet = |name: &str| self.place.fleet().join(name);
         let settings = serde_json::json!({
             "database": self.place.database(),
-            "trustFile": self.trust,
+            "trustFile": fleet("trust.json"),
+            "tlsCertificate": fleet("server.pem"),
+            "tlsKey": fleet("server.key"),
+            "clientAuthorities": fleet("ca.pem"),
+            "issuerCertificate": fleet("ca.pem"),
+            "issuerKey": fleet("ca.key"),
+            "firstTokens": fleet("first-tokens.json"),
             "heartbeatIntervalMs": u64::try_from(HEARTBEAT.as_millis()).unwrap_or(u64::MAX),
             "testing": true,
         });
         let path = self.settings();
         fs::write(&path, settings.to_string()).with_context(|| format!("can't write {}", path.display()))
     }
+}
+
+/// TLS with the admin's certificate that `convoy init` made.
+fn admin(place: &Place) -> anyhow::Result<ClientConfig> {
+    let fleet = place.fleet();
+    let (certificate, key) = (read_pem(&fleet.join("admin.pem"))?, read_secret_pem(&fleet.join("admin.key"))?);
+    let own = Credentials { certificate: &certificate, key: &key };
+    Ok(tls::client(&read_pem(&fleet.join("ca.pem"))?, Some(own))?)
 }
 
 fn uptime_ms() -> u64 {

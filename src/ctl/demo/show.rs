@@ -96,8 +96,8 @@ impl Show {
              once.\nThe control plane, its database, keys, signatures and kills are real. Seed {seed}.\n"
         ));
         let operator = Operator { program: program.clone(), place: place.clone(), telling: telling.clone() };
-        let trust = operator.keygen().await?;
-        let server = Server::start(&place, program.clone(), trust.clone()).await?;
+        let trust = operator.init(&plan.hosts).await?;
+        let server = Server::start(&place, program.clone()).await?;
         let url = server.url();
         telling.say(&format!("  the control plane is up at {url}"));
         let trust = fs::read_to_string(&trust).context("can't read the trust file")?;
