@@ -180,7 +180,7 @@ fn may_stage(case: &Case, kept: &Kept, holds: &[(Gate, Hold)]) -> bool {
 
 fn forbids_staging(gate: Gate) -> bool {
     match gate {
-        Gate::Quarantine | Gate::Stopped | Gate::Superseded | Gate::Conflict | Gate::Clone => true,
+        Gate::Quarantine | Gate::Stopped | Gate::Superseded | Gate::Conflict | Gate::Clone | Gate::Revoked => true,
         Gate::OtherRollout
         | Gate::ChannelOrder
         | Gate::Wave

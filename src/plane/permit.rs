@@ -4,6 +4,7 @@ use crate::model::decide::{View, decide};
 use crate::model::facts::{Closures, HostFacts};
 use crate::model::gate::{Gate, Hold};
 use crate::model::id::{Channel, Closure, HostName, JournalId, RolloutId, Tag};
+use crate::model::identity::Identity;
 use crate::model::rollout::{Rollout, RolloutState, Tally};
 use crate::plane::advance::is_preparing;
 use crate::plane::desk::Desk;
@@ -92,6 +93,7 @@ impl Desk<'_> {
             holds: body.holds,
             operator_hold: body.operator_hold,
             cloned: body.cloned.is_some(),
+            revoked: self.tx.identity(&Identity::Agent(name.clone()))?.and_then(|row| row.revoked),
             quarantined: body.quarantined,
             journal: body.journal,
             boot: body.boot,
