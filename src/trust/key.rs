@@ -228,12 +228,18 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<(String, u32), TrustErro
 const MAX_PEM: usize = 256 * 1024;
 
 /// Reads a PEM file that anyone may read.
-pub(super) fn read_pem(path: &Path) -> Result<String, TrustError> {
+///
+/// # Errors
+/// [`TrustError::File`].
+pub fn read_pem(path: &Path) -> Result<String, TrustError> {
     Ok(read(path, MAX_PEM)?.0)
 }
 
 /// Reads a PEM file that only its owner (and root) may read.
-pub(super) fn read_secret_pem(path: &Path) -> Result<String, TrustError> {
+///
+/// # Errors
+/// [`TrustError::File`], [`TrustError::KeyExposed`].
+pub fn read_secret_pem(path: &Path) -> Result<String, TrustError> {
     let (text, mode) = read(path, MAX_PEM)?;
     if mode & 0o077 != 0 {
         return Err(TrustError::KeyExposed { path: path.to_owned(), mode: mode & 0o777 });
