@@ -9,6 +9,7 @@ use crate::model::rollout::{Rollout, RolloutState, Tally};
 use crate::plane::advance::is_preparing;
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::identity::shut_out;
 use crate::plane::ledger::Kept;
 use crate::plane::releases::Loaded;
 use crate::store::rows::{Bucket, PermitRow, RecordRow};
@@ -93,7 +94,7 @@ impl Desk<'_> {
             holds: body.holds,
             operator_hold: body.operator_hold,
             cloned: body.cloned.is_some(),
-            revoked: self.tx.identity(&Identity::Agent(name.clone()))?.and_then(|row| row.revoked),
+            revoked: self.tx.identity(&Identity::Agent(name.clone()))?.as_ref().and_then(shut_out),
             quarantined: body.quarantined,
             journal: body.journal,
             boot: body.boot,
