@@ -139,6 +139,7 @@ mod tests {
             agent_version: String::new(),
             operator_hold: Some("disk swap".into()),
             cloned: None,
+            identity: None,
             quarantined: vec!["/nix/store/x".into(), "/nix/store/y".into()],
             attempts: Vec::new(),
         }

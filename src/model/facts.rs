@@ -172,6 +172,8 @@ pub struct HostFacts {
     pub operator_hold: Option<String>,
     /// Two machines seem to use its identity.
     pub cloned: bool,
+    /// Since when its identity is shut out.
+    pub revoked: Option<Timestamp>,
     /// Closures that failed here.
     pub quarantined: Vec<Closure>,
     /// Its current journal.

@@ -1,8 +1,11 @@
 //! The control plane's settings: what the file says, and the checked values that the program uses.
 
+pub mod identity;
+
+use crate::plane::config::identity::{IssuerFiles, TlsFiles, issuer_files, tls_files};
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The shortest heartbeat interval of a real fleet: below it heartbeats cost more than they tell.
@@ -17,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RawConfig {
-    /// Address and port to listen on; loopback only until hosts have identities. Default `127.0.0.1:7600`.
+    /// Address and port to listen on; loopback only without `tlsCertificate`. Default `127.0.0.1:7600`.
     pub listen: Option<String>,
     /// The database. Default `/var/lib/convoy-cp/convoy.db`.
     pub database: Option<PathBuf>,
@@ -35,8 +38,48 @@ pub struct RawConfig {
     pub max_requests: Option<usize>,
     /// The most event feeds open at once: 1 to 4096. Default 64.
     pub max_feeds: Option<usize>,
-    /// Allows heartbeat intervals from 100 ms on: for tests and the demo only. Default false.
+    /// The server's certificate, then those above it (PEM). With `tlsKey` and `clientAuthorities` the control plane
+    /// speaks TLS only; the three go together. Default: plain HTTP on loopback.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key (PEM), readable by its owner only.
+    pub tls_key: Option<PathBuf>,
+    /// The authorities whose certificates hosts and people come in with (PEM).
+    pub client_authorities: Option<PathBuf>,
+    /// The authority that issues certificates to hosts, then those above it (PEM). Without it and `issuerKey`
+    /// certificates come from elsewhere, and nobody can enroll.
+    pub issuer_certificate: Option<PathBuf>,
+    /// Its private key (PEM), readable by its owner only.
+    pub issuer_key: Option<PathBuf>,
+    /// How long a host's certificate counts, in days: 1 to 397. Default 30.
+    pub agent_certificate_days: Option<u32>,
+    /// The same in seconds, from 5 on: with `testing` only.
+    pub agent_certificate_secs: Option<u64>,
+    /// Enrollment tokens that `convoy init` made, without secrets (JSON): taken over at the start, each once.
+    pub first_tokens: Option<PathBuf>,
+    /// Allows heartbeat intervals from 100 ms on, and certificates of seconds: for tests and the demo only. Default
+    /// false.
     pub testing: bool,
+}
+
+impl RawConfig {
+    /// Makes relative paths start at the directory that holds the settings file.
+    #[must_use]
+    pub fn relative_to(mut self, directory: &Path) -> Self {
+        let paths = [
+            &mut self.database,
+            &mut self.trust_file,
+            &mut self.tls_certificate,
+            &mut self.tls_key,
+            &mut self.client_authorities,
+            &mut self.issuer_certificate,
+            &mut self.issuer_key,
+            &mut self.first_tokens,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = directory.join(&*path);
+        }
+        self
+    }
 }
 
 /// The settings that the program uses.
@@ -60,6 +103,12 @@ pub struct PlaneConfig {
     pub max_requests: usize,
     /// See [`RawConfig::max_feeds`].
     pub max_feeds: usize,
+    /// See [`RawConfig::tls_certificate`]; `None` is plain HTTP on loopback.
+    pub tls: Option<TlsFiles>,
+    /// See [`RawConfig::issuer_certificate`].
+    pub issuer: Option<IssuerFiles>,
+    /// See [`RawConfig::first_tokens`].
+    pub first_tokens: Option<PathBuf>,
 }
 
 /// A setting that can't be used.
@@ -117,11 +166,17 @@ impl PlaneConfig {
             );
             return Err(wrong("heartbeatIntervalMs", why));
         }
+        let tls = tls_files(&raw)?;
+        let issuer = issuer_files(&raw)?;
+        let listen = listen(raw.listen.as_deref())?;
+        if tls.is_none() {
+            check_loopback(&listen)?;
+        }
         let days = within("eventRetentionDays", raw.event_retention_days.unwrap_or(90), (1, 3650))?;
         let flush = within("livenessFlushSecs", raw.liveness_flush_secs.unwrap_or(60), (1, 3600))?;
         let drain = within("drainLimitSecs", raw.drain_limit_secs.unwrap_or(10), (1, 300))?;
         Ok(Self {
-            listen: listen(raw.listen.as_deref())?,
+            listen,
             database: raw.database.unwrap_or_else(|| PathBuf::from("/var/lib/convoy-cp/convoy.db")),
             trust_file: raw.trust_file.unwrap_or_else(|| PathBuf::from("/etc/convoy/trust")),
             heartbeat,
@@ -130,21 +185,19 @@ impl PlaneConfig {
             drain: Duration::from_secs(drain),
             max_requests: within("maxRequests", raw.max_requests.unwrap_or(1024), (16, 65536))?,
             max_feeds: within("maxFeeds", raw.max_feeds.unwrap_or(64), (1, 4096))?,
+            tls,
+            issuer,
+            first_tokens: raw.first_tokens,
         })
     }
 }
 
 fn listen(text: Option<&str>) -> Result<SocketAddr, ConfigError> {
     let Some(text) = text else { return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7600)) };
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| wrong("listen", format!("{text:?} is not an address and port such as 127.0.0.1:7600")))?;
-    check_loopback(&address)?;
-    Ok(address)
+    text.parse().map_err(|_| wrong("listen", format!("{text:?} is not an address and port such as 127.0.0.1:7600")))
 }
 
-/// Refuses every address but loopback: hosts have no identities yet, so anyone who reached the port could speak for
-/// any host.
+/// Refuses every address but loopback: without certificates anyone who reached the port could speak for any host.
 ///
 /// # Errors
 /// [`ConfigError::Wrong`] that says why and what to do.
@@ -153,9 +206,9 @@ pub fn check_loopback(address: &SocketAddr) -> Result<(), ConfigError> {
         return Ok(());
     }
     let why = format!(
-        "{address} is not a loopback address. This version speaks plain HTTP and takes a host's name on trust, so \
-         anyone on the network could speak for any host. Listen on 127.0.0.1 or [::1]; hosts elsewhere can come \
-         through a tunnel of your own, such as SSH or WireGuard with a local forward"
+        "{address} is not a loopback address, and without certificates anyone on the network could speak for any \
+         host. Run `convoy init DIR` and start with the control-plane.json that it writes, or set tlsCertificate, \
+         tlsKey and clientAuthorities; without them listen on 127.0.0.1 or [::1]"
     );
     Err(wrong("listen", why))
 }

@@ -8,11 +8,12 @@ use crate::model::time::{Stamp, Timestamp};
 use crate::plane::Plane;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::follow::FollowUp;
+use crate::plane::identity::Entry;
 use crate::plane::ledger::Kept;
 use crate::plane::liveness::Newest;
 use crate::plane::releases::Loaded;
 use crate::store::Tx;
-use crate::store::rows::{Bucket, HostRow, RecordRow, RolloutRow};
+use crate::store::rows::{Bucket, HostRow, IdentityRow, RecordRow, RolloutRow};
 use crate::wire::stored::{HostBody, RolloutBody, read_host, read_record, read_rollout, write_host};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,6 +84,16 @@ impl<'a> Desk<'a> {
         row.heard = self.plane.live.get(&row.name).heard.or(row.heard);
         self.tx.put_host(&row)?;
         self.follow.changed.entry(row.name).or_default();
+        Ok(())
+    }
+
+    /// Writes an identity; memory has it once that is durable.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn put_identity(&mut self, row: &IdentityRow) -> Done<()> {
+        self.tx.put_identity(row)?;
+        self.follow.identities.push((row.identity.clone(), Entry::of(row, self.job)));
         Ok(())
     }
 

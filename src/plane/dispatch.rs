@@ -31,7 +31,8 @@ impl Plane {
     /// wait.
     ///
     /// # Errors
-    /// [`PlaneError::Refused`] when the host has too many polls open, else the store's.
+    /// [`PlaneError::Refused`] when the host has too many polls open, [`PlaneError::Forbidden`] as soon as it is shut
+    /// out, else the store's.
     pub async fn dispatch(
         self: &Arc<Self>,
         host: &HostName,
@@ -46,6 +47,10 @@ impl Plane {
         loop {
             let mut woken = std::pin::pin!(waiting.notify.notified());
             woken.as_mut().enable();
+            if let Some(at) = self.identities.shut_out(host) {
+                let said = format!("{host} was revoked at {at}: `convoy token create --host {host}` lets it in again");
+                return Err(PlaneError::Forbidden { code: "revoked", message: said });
+            }
             let orders = self.orders(host).await?;
             if seen != Some(orders.tag.as_str()) {
                 return Ok(Some(orders));
@@ -180,7 +185,7 @@ fn may_stage(case: &Case, kept: &Kept, holds: &[(Gate, Hold)]) -> bool {
 
 fn forbids_staging(gate: Gate) -> bool {
     match gate {
-        Gate::Quarantine | Gate::Stopped | Gate::Superseded | Gate::Conflict | Gate::Clone => true,
+        Gate::Quarantine | Gate::Stopped | Gate::Superseded | Gate::Conflict | Gate::Clone | Gate::Revoked => true,
         Gate::OtherRollout
         | Gate::ChannelOrder
         | Gate::Wave

@@ -1,6 +1,7 @@
 //! What can go wrong in the control plane, each variant a failed action; how it looks over HTTP is `http::error`'s.
 
 use crate::model::id::InvalidId;
+use crate::plane::credentials::files::BadFile;
 use crate::store::StoreError;
 use crate::trust::TrustError;
 use crate::wire::Invalid;
@@ -17,6 +18,12 @@ pub enum PlaneError {
     /// A release does not verify, or its lease does not allow it.
     #[error("the release is refused: {0}")]
     Trust(#[from] TrustError),
+    /// A file of certificates or keys can't be used.
+    #[error(transparent)]
+    Credentials(#[from] BadFile),
+    /// A certificate could not be issued.
+    #[error("no certificate could be issued: {0}")]
+    Issuing(TrustError),
     /// What was named is not there.
     #[error("{what} is not known: {hint}")]
     NotFound {

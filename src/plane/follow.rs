@@ -1,7 +1,9 @@
 //! What follows a commit: waking, counting, remembering. Never before it, and never after an undone one.
 
 use crate::model::id::{HostName, RolloutId};
+use crate::model::identity::Identity;
 use crate::plane::Plane;
+use crate::plane::identity::Entry;
 use crate::plane::liveness::{MAX_UNSETTLED, Newest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -13,6 +15,8 @@ pub struct FollowUp {
     pub wake: BTreeSet<HostName>,
     /// Hosts whose rows changed, each with its newest attempt where one was written.
     pub changed: BTreeMap<HostName, Option<Newest>>,
+    /// Identities as they were written.
+    pub identities: Vec<(Identity, Entry)>,
     /// Waves to invite.
     pub invite: Vec<(RolloutId, usize)>,
     /// Rollouts in which a slot may have become free.
@@ -36,6 +40,10 @@ impl Plane {
     pub(crate) fn follow(&self, follow: FollowUp) {
         for (id, line) in follow.told {
             tracing::info!(rollout.id = %id, "{line}");
+        }
+        // First of all: who was shut out must not be let in by a request that what follows sets off.
+        for (identity, entry) in follow.identities {
+            self.identities.put(identity, entry);
         }
         for (host, newest) in follow.changed {
             self.live.changed(&host);

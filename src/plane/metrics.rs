@@ -1,11 +1,14 @@
 //! Metrics, computed from a view when they are asked for; only counts of what passed are kept.
 
+mod identity;
+
 use crate::model::gate::Gate;
 use crate::model::id::RolloutId;
 use crate::plane::Plane;
 use crate::plane::desk::{Desk, keep};
 use crate::plane::error::Done;
 use crate::plane::heartbeat::online_span;
+use crate::plane::listen::outcome::Outcome;
 use crate::store::rows::{Bucket, RecordFilter};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -32,6 +35,7 @@ pub struct Counters {
     heartbeats: AtomicU64,
     granted: AtomicU64,
     refused: AtomicU64,
+    handshakes: [AtomicU64; Outcome::ALL.len()],
 }
 
 impl Counters {
@@ -43,6 +47,11 @@ impl Counters {
     /// Counts a heartbeat.
     pub fn beat(&self) {
         self.heartbeats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a handshake.
+    pub fn shook_hands(&self, outcome: Outcome) {
+        self.handshakes[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts the answer to a question for a permit.
@@ -65,6 +74,7 @@ impl Plane {
         let mut registry = Registry::with_prefix("convoy");
         self.host_metrics(&mut registry);
         self.rollout_metrics(&mut registry).await?;
+        self.identity_metrics(&mut registry).await?;
         self.process_metrics(&mut registry);
         let mut text = String::new();
         // Writing to a string can't fail.

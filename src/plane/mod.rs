@@ -11,6 +11,7 @@
 //! ```
 
 pub mod config;
+pub mod credentials;
 pub mod error;
 pub mod digest;
 pub mod releases;
@@ -33,6 +34,7 @@ pub mod heartbeat;
 pub mod restored;
 pub mod attempt;
 pub mod operate;
+pub mod identity;
 pub mod why;
 pub mod view;
 pub mod metrics;
@@ -42,6 +44,7 @@ pub mod sweep;
 pub mod nudge;
 pub mod load;
 pub mod http;
+pub mod listen;
 pub mod serve;
 
 pub use crate::plane::http::app;
@@ -51,8 +54,10 @@ use crate::model::facts::PlaneFacts;
 use crate::model::id::{BootId, HostName, RolloutId};
 use crate::model::time::{Stamp, Timestamp};
 use crate::plane::config::PlaneConfig;
+use crate::plane::credentials::Credentials;
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::identity::Identities;
 use crate::plane::liveness::Liveness;
 use crate::plane::offers::Offers;
 use crate::plane::releases::Releases;
@@ -75,7 +80,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Its clocks.
     pub clock: Arc<dyn Clock>,
-    /// Its randomness: jitter and request ids only.
+    /// Its randomness: jitter, request ids, the secrets of tokens and the numbers of certificates. Seeded by the
+    /// operating system, except in tests.
     pub rng: ChaCha20Rng,
     /// The keys that sign releases.
     pub trust: TrustFile,
@@ -88,7 +94,8 @@ pub struct Plane {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     rng: Mutex<ChaCha20Rng>,
-    trust: TrustFile,
+    credentials: Credentials,
+    identities: Identities,
     config: PlaneConfig,
     boot: BootId,
     started: Duration,
@@ -115,7 +122,7 @@ impl Plane {
     /// Starts a control plane on its store: reads who was heard when, goes on with what a stop interrupted.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's, and [`PlaneError::Credentials`].
     pub async fn open(parts: Parts) -> Done<Arc<Self>> {
         let Parts { store, clock, mut rng, trust, config } = parts;
         let started = clock.uptime();
@@ -124,7 +131,8 @@ impl Plane {
             store,
             clock,
             rng: Mutex::new(rng),
-            trust,
+            credentials: Credentials::open(&config, trust)?,
+            identities: Identities::default(),
             config,
             boot: BootId::new("control-plane")?,
             started,
@@ -146,6 +154,7 @@ impl Plane {
             metrics: metrics::Counters::default(),
         });
         plane.load().await?;
+        plane.load_identities().await?;
         plane.finish_publishing().await?;
         plane.settle().await?;
         Ok(plane)

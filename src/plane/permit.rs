@@ -4,10 +4,12 @@ use crate::model::decide::{View, decide};
 use crate::model::facts::{Closures, HostFacts};
 use crate::model::gate::{Gate, Hold};
 use crate::model::id::{Channel, Closure, HostName, JournalId, RolloutId, Tag};
+use crate::model::identity::Identity;
 use crate::model::rollout::{Rollout, RolloutState, Tally};
 use crate::plane::advance::is_preparing;
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::identity::shut_out;
 use crate::plane::ledger::Kept;
 use crate::plane::releases::Loaded;
 use crate::store::rows::{Bucket, PermitRow, RecordRow};
@@ -92,6 +94,7 @@ impl Desk<'_> {
             holds: body.holds,
             operator_hold: body.operator_hold,
             cloned: body.cloned.is_some(),
+            revoked: self.tx.identity(&Identity::Agent(name.clone()))?.as_ref().and_then(shut_out),
             quarantined: body.quarantined,
             journal: body.journal,
             boot: body.boot,

@@ -4,9 +4,12 @@ use crate::plane::Plane;
 use crate::plane::config::{ConfigError, check_loopback};
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::http::app;
+use crate::plane::http::peer::Peer;
+use crate::plane::listen::TlsListener;
 use crate::runtime::signals::Shutdown;
 use axum::serve::ListenerExt;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -26,18 +29,17 @@ pub enum ServeError {
 /// drain limit, and the last contacts are written.
 ///
 /// # Errors
-/// [`ServeError::Address`] for an address that is not loopback, [`ServeError::Socket`].
+/// [`ServeError::Address`] for an address that is not loopback without TLS, [`ServeError::Socket`].
 pub async fn serve(listener: TcpListener, plane: Arc<Plane>, shutdown: Shutdown) -> Result<(), ServeError> {
-    check_loopback(&listener.local_addr()?)?;
+    let tls = plane.config().tls.is_some();
+    if !tls {
+        check_loopback(&listener.local_addr()?)?;
+    }
+    tokio::spawn(plane.clone().watch_files(shutdown.clone()));
     let work = {
         let (plane, shutdown) = (plane.clone(), shutdown.clone());
         tokio::spawn(async move { plane.run(shutdown).await })
     };
-    let no_delay = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "answers on one connection may be delayed");
-        }
-    });
     let drain = {
         let (plane, shutdown) = (plane.clone(), shutdown.clone());
         async move {
@@ -46,8 +48,7 @@ pub async fn serve(listener: TcpListener, plane: Arc<Plane>, shutdown: Shutdown)
         }
     };
     let limit = plane.config().drain;
-    let server = axum::serve(no_delay, app(plane)).with_graceful_shutdown(drain);
-    let mut server = std::pin::pin!(server.into_future());
+    let mut server = if tls { over_tls(listener, plane, drain) } else { plainly(listener, plane, drain) };
     tokio::select! {
         ended = &mut server => ended?,
         () = shutdown.asked() => match timeout(limit, server).await {
@@ -59,6 +60,23 @@ pub async fn serve(listener: TcpListener, plane: Arc<Plane>, shutdown: Shutdown)
         tracing::error!("the work beside requests ended early");
     }
     Ok(())
+}
+
+type Serving = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+fn over_tls(listener: TcpListener, plane: Arc<Plane>, drain: impl Future<Output = ()> + Send + 'static) -> Serving {
+    let router = app(plane.clone()).into_make_service_with_connect_info::<Peer>();
+    let server = axum::serve(TlsListener::new(listener, plane), router).with_graceful_shutdown(drain);
+    Box::pin(server.into_future())
+}
+
+fn plainly(listener: TcpListener, plane: Arc<Plane>, drain: impl Future<Output = ()> + Send + 'static) -> Serving {
+    let no_delay = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "answers on one connection may be delayed");
+        }
+    });
+    Box::pin(axum::serve(no_delay, app(plane)).with_graceful_shutdown(drain).into_future())
 }
 
 impl Plane {

@@ -44,6 +44,7 @@ impl Desk<'_> {
         if open.is_empty() {
             said.push(self.idle_words(host)?);
         }
+        said.extend(self.identity_words(host)?);
         Ok(WhyView { host: host.to_string(), summary: said.join("; "), holds })
     }
 

@@ -1,19 +1,21 @@
 //! The whole of `convoy-cp`: reads its settings, opens its store, listens, and ends when it is told to.
 
+mod settings;
+
 use crate::ctl::exit::is_broken_pipe;
-use crate::ctl::human::Span;
-use crate::ctl::session::{read_file, write_file};
+use crate::ctl::session::write_file;
 use crate::model::id::StoreId;
-use crate::plane::config::{PlaneConfig, RawConfig};
+use crate::plane::credentials::Set;
+use crate::plane::error::PlaneError;
 use crate::plane::serve::serve;
 use crate::plane::{Parts, Plane};
-use crate::runtime::clock::SystemClock;
+use crate::program::control_plane::settings::{Settings, first_tokens};
+use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::log::{self, LogFormat};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
 use crate::runtime::{entropy, systemd};
 use crate::store::sqlite::{Options, SqliteStore, backup, restore};
 use crate::store::{self, Store, StoreError};
-use crate::trust::TrustFile;
 use anyhow::{Context, anyhow};
 use clap::{CommandFactory, Parser, Subcommand};
 use rand::RngCore;
@@ -27,8 +29,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// The largest settings file that is read, in bytes: real ones have a few hundred.
-const MAX_CONFIG: usize = 64 * 1024;
 /// How often the status line is looked at and the store is asked whether it answers.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the store may take to answer before systemd's watchdog is no longer told that all is well.
@@ -55,7 +55,7 @@ struct Cli {
 enum Verb {
     /// Run until SIGTERM or Ctrl-C
     Run(Box<RunArgs>),
-    /// Check the settings and the trust file, and start nothing
+    /// Check the settings, the trust file, certificates and keys, and start nothing
     CheckConfig(Settings),
     /// Copy the database to a file, also while a control plane runs on it
     Backup {
@@ -91,29 +91,6 @@ struct RunArgs {
     /// Write the port to this file once it is listened on
     #[arg(long, value_name = "FILE")]
     port_file: Option<PathBuf>,
-}
-
-/// Where the settings come from: a file, and flags that are stronger than it.
-#[derive(Debug, clap::Args)]
-struct Settings {
-    /// The settings file (JSON)
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Address and port to listen on, loopback only; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
-    /// The database; made when it is not there
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
-    /// The trust file: the public keys that sign releases, and how many must
-    #[arg(long, value_name = "FILE")]
-    trust: Option<PathBuf>,
-    /// How often each host reports, such as 60s
-    #[arg(long, value_name = "SPAN")]
-    heartbeat_interval: Option<Span>,
-    /// Allow intervals that are too short for a real fleet
-    #[arg(long, hide = true)]
-    testing: bool,
 }
 
 /// A failure with the code that the program ends with.
@@ -156,8 +133,8 @@ fn carry_out(verb: Verb) -> Done<()> {
     match verb {
         Verb::Run(args) => runtime.block_on(serve_until_told(&args)),
         Verb::CheckConfig(settings) => {
-            let (config, _) = settings.read()?;
-            say(&format!("settings and trust file are good: would listen on {}", config.listen))
+            let said = settings.check(SystemClock.wall())?;
+            say(&said.join("\n"))
         }
         Verb::Backup { database, to } => {
             let copied = backup(&database, &to).map_err(unusable)?;
@@ -179,46 +156,30 @@ fn carry_out(verb: Verb) -> Done<()> {
     }
 }
 
-impl Settings {
-    /// Reads file and flags, and the trust file that they name.
-    fn read(&self) -> Done<(PlaneConfig, TrustFile)> {
-        let mut raw = match &self.config {
-            None => RawConfig::default(),
-            Some(path) => {
-                let text = read_file(path, "settings file", MAX_CONFIG).map_err(failed(SETTINGS))?;
-                let raw = serde_json::from_str(&text).with_context(|| format!("the settings {}", path.display()));
-                raw.map_err(failed(SETTINGS))?
-            }
-        };
-        raw.listen = self.listen.clone().or(raw.listen);
-        raw.database = self.database.clone().or(raw.database);
-        raw.trust_file = self.trust.clone().or(raw.trust_file);
-        let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
-        raw.heartbeat_interval_ms = self.heartbeat_interval.map(millis).or(raw.heartbeat_interval_ms);
-        raw.testing |= self.testing;
-        let config = PlaneConfig::check(raw).map_err(|why| failed(SETTINGS)(why.into()))?;
-        let trust = TrustFile::load(&config.trust_file)
-            .with_context(|| {
-                format!("no release can be believed without the trust file {}", config.trust_file.display())
-            })
-            .map_err(failed(SETTINGS))?;
-        Ok((config, trust))
-    }
-}
-
 async fn serve_until_told(args: &RunArgs) -> Done<()> {
     let (config, trust) = args.settings.read()?;
+    let tokens = first_tokens(&config)?;
+    // Before the database is made: what is wrong with a certificate must leave nothing behind.
+    Set::read(&config).map_err(|bad| failed(SETTINGS)(bad.into()))?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let shutdown = Shutdown::on_signals().context("can't wait for signals").map_err(failed(FAILED))?;
     let (listener, address) = listen(config.listen).await?;
     let store: Arc<dyn Store> = Arc::new(open(&config.database)?);
     let rng = entropy::generator().map_err(|why| failed(FAILED)(why.into()))?;
     let parts = Parts { store: Arc::clone(&store), clock: Arc::new(SystemClock), rng, trust, config };
-    let plane = Plane::open(parts).await.map_err(|why| failed(DATABASE)(anyhow!("{why}")))?;
+    let plane = Plane::open(parts).await.map_err(|why| {
+        let code = if matches!(why, PlaneError::Credentials(_)) { SETTINGS } else { DATABASE };
+        failed(code)(anyhow!("{why}"))
+    })?;
+    let taken = plane.take_first_tokens(tokens).await.map_err(|why| failed(DATABASE)(anyhow!("{why}")))?;
+    if taken > 0 {
+        tracing::info!("{taken} first tokens were taken over");
+    }
 
     if let Some(path) = &args.port_file {
         write_file(path, &format!("{}\n", address.port())).map_err(failed(FAILED))?;
     }
-    say(&format!("listening on http://{address}"))?;
+    say(&format!("listening on {scheme}://{address}"))?;
     systemd::ready(&plane.status_line());
     let alive = Arc::new(AtomicBool::new(true));
     tokio::spawn(watch(Arc::clone(&plane), store, Arc::clone(&alive)));

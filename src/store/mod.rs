@@ -9,12 +9,13 @@ mod rules;
 pub mod memory;
 pub mod sqlite;
 
-use crate::model::id::{Author, Channel, HostName, JournalId, RolloutId, StoreId, Tag};
+use crate::model::id::{Author, Channel, HostName, JournalId, RolloutId, StoreId, Tag, TokenId};
+use crate::model::identity::Identity;
 use crate::model::rollout::Tally;
 use crate::model::time::Timestamp;
 use crate::store::rows::{
-    EventFilter, EventRow, HostRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow, ReleaseRow,
-    RolloutRow,
+    EventFilter, EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow,
+    ReleaseRow, RolloutRow, TokenRow,
 };
 use async_trait::async_trait;
 use std::any::Any;
@@ -177,6 +178,23 @@ pub trait Tx {
     fn put_quarantine(&mut self, row: &QuarantineRow) -> Result<(), StoreError>;
     /// Lifts it; nothing happens when there is none.
     fn lift_quarantine(&mut self, channel: &Channel, closure: &crate::model::id::Closure) -> Result<(), StoreError>;
+
+    /// Reads what is known of an identity.
+    fn identity(&self, identity: &Identity) -> Result<Option<IdentityRow>, StoreError>;
+    /// Writes it.
+    fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError>;
+    /// Lists identities by their text, after one, at most `limit`.
+    fn identities(&self, after: Option<&Identity>, limit: usize) -> Result<Vec<IdentityRow>, StoreError>;
+    /// Reads a token.
+    fn token(&self, id: &TokenId) -> Result<Option<TokenRow>, StoreError>;
+    /// Writes a token; a known one for another host or with another digest is a [`StoreError::Conflict`].
+    fn put_token(&mut self, row: &TokenRow) -> Result<(), StoreError>;
+    /// Lists tokens by id, after one, at most `limit`.
+    fn tokens(&self, after: Option<&TokenId>, limit: usize) -> Result<Vec<TokenRow>, StoreError>;
+    /// Lists all tokens of a host, by id.
+    fn tokens_of(&self, host: &HostName) -> Result<Vec<TokenRow>, StoreError>;
+    /// Counts the tokens that can still be spent at `now`.
+    fn open_tokens(&self, now: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// A piece of work inside one transaction. An error undoes it alone. A failure of the engine inside it undoes it

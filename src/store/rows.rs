@@ -2,7 +2,8 @@
 //! look into them.
 
 use crate::model::host_rollout::HostRolloutState;
-use crate::model::id::{Attempt, Author, Channel, Closure, Digest, HostName, JournalId, RolloutId, Tag};
+use crate::model::id::{Attempt, Author, Channel, Closure, Digest, HostName, JournalId, RolloutId, Tag, TokenId};
+use crate::model::identity::{Identity, Origin};
 use crate::model::time::Timestamp;
 
 /// A host: everything but its attempts.
@@ -195,5 +196,62 @@ pub struct QuarantineRow {
     /// Why.
     pub why: String,
     /// Since when.
+    pub at: Timestamp,
+}
+
+/// What is known of an identity: who may come in, with which key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRow {
+    /// Who.
+    pub identity: Identity,
+    /// SHA-256 of its newest public key; all zeros when it was shut out before it showed one.
+    pub key: Digest,
+    /// Where its certificate comes from.
+    pub origin: Origin,
+    /// When the newest certificate was issued.
+    pub issued: Timestamp,
+    /// Until when it counts.
+    pub expires: Timestamp,
+    /// The newest certificate that was issued here, as PEM with those above it, to repeat an answer.
+    pub certificate: Option<String>,
+    /// The token that it came by.
+    pub token: Option<TokenId>,
+    /// Since when it is shut out.
+    pub revoked: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Words that came with its token.
+    pub labels: Vec<Tag>,
+}
+
+/// An enrollment token without its secret. Its host and digest never change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Names it.
+    pub id: TokenId,
+    /// For which host.
+    pub host: HostName,
+    /// The digest of the secret.
+    pub digest: Digest,
+    /// When it was made.
+    pub created: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// Until when it can be spent.
+    pub expires: Timestamp,
+    /// What it was spent on.
+    pub spent: Option<Spent>,
+    /// When it was taken back.
+    pub revoked: Option<Timestamp>,
+    /// Words to find it by.
+    pub labels: Vec<Tag>,
+}
+
+/// What a token was spent on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// SHA-256 of the public key that got the certificate.
+    pub key: Digest,
+    /// When.
     pub at: Timestamp,
 }

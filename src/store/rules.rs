@@ -3,7 +3,7 @@
 
 use crate::model::id::{Author, RolloutId, Tag};
 use crate::model::rollout::Tally;
-use crate::store::rows::{Bucket, EventRow, RecordRow, ReleaseRow};
+use crate::store::rows::{Bucket, EventRow, RecordRow, ReleaseRow, TokenRow};
 use crate::store::{Job, StoreError, Tx};
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -42,6 +42,16 @@ pub(crate) fn check_release(known: Option<&ReleaseRow>, row: &ReleaseRow) -> Res
             row.id, known.digest, row.digest
         ))),
         Some(_) | None => number("sequence", row.sequence).map(drop),
+    }
+}
+
+/// Refuses to give a known token to another host, or another secret.
+pub(crate) fn check_token(known: Option<&TokenRow>, row: &TokenRow) -> Result<(), StoreError> {
+    match known {
+        Some(known) if known.host != row.host || known.digest != row.digest => {
+            Err(StoreError::Conflict(format!("token {} is known for {} with another secret", row.id, known.host)))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -14,6 +14,7 @@ mod ctl_fake;
 mod ctl_online;
 mod cp_files;
 mod cp_run;
+mod cp_tls;
 mod ctl_help;
 mod plane_kill;
 mod store_history;

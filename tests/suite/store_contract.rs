@@ -1,15 +1,17 @@
 //! What every engine of the store promises, tried on each of them.
 
 use crate::store_samples::{
-    Fresh, channel, closure, digest, event, host, host_row, journal_id, journal_row, permit, quarantine, record,
-    release, rollout, rollout_id, tag,
+    Fresh, channel, closure, digest, event, host, host_row, identity, journal_id, journal_row, permit, quarantine,
+    record, release, rollout, rollout_id, tag, token, token_id,
 };
 use convoy::model::host_rollout::HostRolloutState;
 use convoy::model::id::{Attempt, Author, Channel, HostName, RolloutId};
+use convoy::model::identity::Origin;
 use convoy::model::rollout::Tally;
 use convoy::model::time::Timestamp;
 use convoy::store::rows::{
-    Bucket, EventFilter, EventRow, HostRow, JournalRow, QuarantineRow, RecordFilter, RecordRow, ReleaseRow, RolloutRow,
+    Bucket, EventFilter, EventRow, HostRow, IdentityRow, JournalRow, QuarantineRow, RecordFilter, RecordRow,
+    ReleaseRow, RolloutRow, TokenRow,
 };
 use convoy::store::{StoreError, Tx, write};
 use futures_util::FutureExt;
@@ -54,6 +56,9 @@ contract!(
     a_failing_host_counts_as_failed_and_in_flight,
     a_second_attempt_moves_the_counters,
     many_writers_lose_nothing,
+    a_token_keeps_its_host_and_secret,
+    identities_and_tokens_are_listed_in_order_and_by_pages,
+    only_tokens_that_can_be_spent_are_counted_open,
 );
 
 type Done = Result<(), StoreError>;
@@ -71,7 +76,9 @@ fn write_everything(tx: &mut dyn Tx) -> Done {
     tx.put_release(&release(1))?;
     tx.put_rollout(&rollout(1))?;
     tx.put_permit(&permit(1))?;
-    tx.put_quarantine(&quarantine(1))
+    tx.put_quarantine(&quarantine(1))?;
+    tx.put_identity(&identity(1))?;
+    tx.put_token(&token(1))
 }
 
 async fn expect_nothing(fresh: &Fresh) {
@@ -95,6 +102,12 @@ async fn expect_nothing(fresh: &Fresh) {
         assert_eq!(tx.latest_rollout(&channel())?, None);
         assert_eq!(tx.permit(&host(1), &rollout_id(1))?, None);
         assert_eq!(tx.quarantines(&channel())?, []);
+        assert_eq!(tx.identity(&identity(1).identity)?, None);
+        assert_eq!(tx.identities(None, 9)?, []);
+        assert_eq!(tx.token(&token_id(1))?, None);
+        assert_eq!(tx.tokens(None, 9)?, []);
+        assert_eq!(tx.tokens_of(&host(1))?, []);
+        assert_eq!(tx.open_tokens(Timestamp(0))?, 0);
         Ok(())
     });
     read.await.unwrap();
@@ -119,6 +132,11 @@ async fn every_row_comes_back_as_it_was_written(fresh: Fresh) {
         assert_eq!(tx.latest_rollout(&channel())?, Some(rollout(1)));
         assert_eq!(tx.permit(&host(1), &rollout_id(1))?, Some(permit(1)));
         assert_eq!(tx.quarantines(&channel())?, [quarantine(1)]);
+        assert_eq!(tx.identity(&identity(1).identity)?, Some(identity(1)));
+        assert_eq!(tx.identities(None, 9)?, [identity(1)]);
+        assert_eq!(tx.token(&token_id(1))?, Some(token(1)));
+        assert_eq!(tx.tokens(None, 9)?, [token(1)]);
+        assert_eq!(tx.tokens_of(&host(1))?, [token(1)]);
         Ok(())
     });
     read.await.unwrap();
@@ -379,7 +397,7 @@ async fn numbers_that_no_column_holds_are_refused(fresh: Fresh) {
 async fn reading_jobs_refuse_every_write(fresh: Fresh) {
     fresh.write(|tx| tx.append_event(&event(1, 1))).await.unwrap();
     type Try = fn(&mut dyn Tx) -> Done;
-    let tries: [Try; 12] = [
+    let tries: [Try; 14] = [
         |tx| tx.put_setting("a", "b"),
         |tx| tx.put_host(&host_row(1)),
         |tx| tx.put_journal(&journal_row(1)),
@@ -392,6 +410,8 @@ async fn reading_jobs_refuse_every_write(fresh: Fresh) {
         |tx| tx.put_permit(&permit(1)),
         |tx| tx.put_quarantine(&quarantine(1)),
         |tx| tx.lift_quarantine(&channel(), &closure(1)),
+        |tx| tx.put_identity(&identity(1)),
+        |tx| tx.put_token(&token(1)),
     ];
     for (n, attempt) in tries.into_iter().enumerate() {
         let refused = fresh.read(attempt).await;
@@ -666,4 +686,65 @@ async fn many_writers_lose_nothing(fresh: Fresh) {
     let (commits, jobs, _) = fresh.store.commit_cost();
     assert_eq!(jobs, total);
     assert!(commits <= jobs && commits == fresh.store.mark().commit_count);
+}
+
+async fn a_token_keeps_its_host_and_secret(fresh: Fresh) {
+    let open = TokenRow { spent: None, revoked: None, labels: Vec::new(), ..token(1) };
+    let spent = open.clone();
+    fresh.write(move |tx| tx.put_token(&spent)).await.unwrap();
+    for other in [TokenRow { host: host(2), ..token(1) }, TokenRow { digest: digest(9), ..token(1) }] {
+        assert!(is_conflict(&fresh.write(move |tx| tx.put_token(&other)).await));
+    }
+    assert_eq!(fresh.read(|tx| tx.token(&token_id(1))).await.unwrap(), Some(open));
+    fresh.write(|tx| tx.put_token(&token(1))).await.unwrap();
+    assert_eq!(fresh.read(|tx| tx.token(&token_id(1))).await.unwrap(), Some(token(1)));
+}
+
+async fn identities_and_tokens_are_listed_in_order_and_by_pages(fresh: Fresh) {
+    let names = ["viewer/a", "agent/b-1", "operator/c", "agent/b", "admin/z", "agent/b.1"];
+    let row = |name: &str| IdentityRow {
+        identity: name.parse().unwrap(),
+        origin: Origin::Elsewhere,
+        certificate: None,
+        token: None,
+        revoked: None,
+        reason: None,
+        ..identity(1)
+    };
+    let rows = names.map(row);
+    let again = IdentityRow { key: digest(8), ..rows[0].clone() };
+    let written = fresh.write(move |tx| {
+        rows.iter().try_for_each(|row| tx.put_identity(row))?;
+        tx.put_identity(&again)?;
+        (1..=3).rev().try_for_each(|n| tx.put_token(&token(n)))?;
+        tx.put_token(&TokenRow { id: token_id(4), ..token(1) })
+    });
+    written.await.unwrap();
+    let read = fresh.read(|tx| {
+        let (mut seen, mut after) = (Vec::new(), None);
+        while let Some(page) = Some(tx.identities(after.as_ref(), 2)?).filter(|page| !page.is_empty()) {
+            after = page.last().map(|last| last.identity.clone());
+            seen.extend(page.iter().map(|row| row.identity.to_string()));
+        }
+        assert_eq!(seen, ["admin/z", "agent/b", "agent/b-1", "agent/b.1", "operator/c", "viewer/a"]);
+        assert_eq!(tx.identity(&"viewer/a".parse().unwrap())?.unwrap().key, digest(8));
+        let ids = |rows: Vec<TokenRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+        assert_eq!(ids(tx.tokens(None, 2)?), [token_id(1), token_id(2)]);
+        assert_eq!(ids(tx.tokens(Some(&token_id(2)), 9)?), [token_id(3), token_id(4)]);
+        assert_eq!(ids(tx.tokens_of(&host(1))?), [token_id(1), token_id(4)]);
+        Ok(())
+    });
+    read.await.unwrap();
+}
+
+async fn only_tokens_that_can_be_spent_are_counted_open(fresh: Fresh) {
+    let written = fresh.write(|tx| {
+        tx.put_token(&TokenRow { spent: None, revoked: None, ..token(1) })?;
+        tx.put_token(&TokenRow { spent: None, ..token(2) })?;
+        tx.put_token(&TokenRow { revoked: None, ..token(3) })
+    });
+    written.await.unwrap();
+    for (now, open) in [(0, 1), (99, 1), (100, 0)] {
+        assert_eq!(fresh.read(move |tx| tx.open_tokens(Timestamp(now))).await.unwrap(), open);
+    }
 }

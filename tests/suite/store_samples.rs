@@ -1,11 +1,15 @@
 //! Rows and stores for the store's tests.
 
 use convoy::model::host_rollout::HostRolloutState;
-use convoy::model::id::{Attempt, Author, Channel, Closure, Digest, HostName, JournalId, RolloutId, StoreId, Tag};
+use convoy::model::id::{
+    Attempt, Author, Channel, Closure, Digest, HostName, JournalId, RolloutId, StoreId, Tag, TokenId,
+};
+use convoy::model::identity::Origin;
 use convoy::model::time::Timestamp;
 use convoy::store::memory::MemoryStore;
 use convoy::store::rows::{
-    Bucket, EventRow, HostRow, JournalRow, PermitRow, QuarantineRow, RecordRow, ReleaseRow, RolloutRow,
+    Bucket, EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordRow, ReleaseRow, RolloutRow,
+    Spent, TokenRow,
 };
 use convoy::store::sqlite::{Options, SqliteStore};
 use convoy::store::{Store, StoreError, Tx, read, write};
@@ -158,4 +162,37 @@ pub(crate) fn permit(n: usize) -> PermitRow {
 
 pub(crate) fn quarantine(n: usize) -> QuarantineRow {
     QuarantineRow { channel: channel(), closure: closure(n), why: "probe".to_owned(), at: Timestamp(2) }
+}
+
+pub(crate) fn token_id(n: usize) -> TokenId {
+    TokenId::new(format!("{n:016x}")).unwrap()
+}
+
+pub(crate) fn identity(n: usize) -> IdentityRow {
+    IdentityRow {
+        identity: format!("agent/host{n}").parse().unwrap(),
+        key: digest(n),
+        origin: Origin::Issued,
+        issued: Timestamp(1),
+        expires: Timestamp(i64::MAX),
+        certificate: Some("-----BEGIN".to_owned()),
+        token: Some(token_id(n)),
+        revoked: Some(Timestamp(3)),
+        reason: Some("it's gone".to_owned()),
+        labels: vec![tag(1), tag(2)],
+    }
+}
+
+pub(crate) fn token(n: usize) -> TokenRow {
+    TokenRow {
+        id: token_id(n),
+        host: host(n),
+        digest: digest(n),
+        created: Timestamp(1),
+        created_by: "admin/root".to_owned(),
+        expires: Timestamp(100),
+        spent: Some(Spent { key: digest(7), at: Timestamp(5) }),
+        revoked: Some(Timestamp(6)),
+        labels: vec![tag(3)],
+    }
 }

@@ -173,6 +173,11 @@ pub fn clone(view: &View<'_>) -> Vec<Hold> {
     if view.host.cloned { vec![Hold::Cloned] } else { Vec::new() }
 }
 
+/// Holds a host whose identity was shut out: it can't report what would happen.
+pub fn revoked(view: &View<'_>) -> Vec<Hold> {
+    view.host.revoked.map(Hold::Revoked).into_iter().collect()
+}
+
 /// Holds after a restore until an operator resumes, and for one heartbeat interval after the start.
 pub fn restored_store(view: &View<'_>) -> Vec<Hold> {
     let restored = match &view.rollout.state {

@@ -65,6 +65,7 @@ pub const RULES: [(Gate, Rule); Gate::ALL.len()] = [
     (Gate::Freshness, gates::freshness),
     (Gate::Conflict, gates::conflict),
     (Gate::Clone, gates::clone),
+    (Gate::Revoked, gates::revoked),
     (Gate::RestoredStore, gates::restored_store),
     (Gate::Host, gates::host),
 ];

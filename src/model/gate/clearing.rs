@@ -48,6 +48,7 @@ impl Hold {
             | Self::ApprovalNeeded(_)
             | Self::ClaimedBy(_)
             | Self::Cloned
+            | Self::Revoked(_)
             | Self::RestoredStore => ClearedBy::Operator,
             Self::RolloutCancelled(_) | Self::SupersededBy(_) | Self::NotInRelease | Self::WindowClosed(None) => {
                 ClearedBy::Release
@@ -85,6 +86,7 @@ impl Hold {
             | Self::FactMissing(_)
             | Self::ClaimedBy(_)
             | Self::Cloned
+            | Self::Revoked(_)
             | Self::RestoredStore
             | Self::OnHost(_) => None,
         }

@@ -40,6 +40,8 @@ pub enum Gate {
     Conflict,
     /// Two machines use one identity.
     Clone,
+    /// The host's identity was shut out.
+    Revoked,
     /// The store was restored, or the control plane has just started.
     RestoredStore,
     /// The host holds itself back.
@@ -70,6 +72,7 @@ impl Hold {
             Self::NeverHeard | Self::Silent(_) | Self::NotHeardSinceStart | Self::FactMissing(_) => Gate::Freshness,
             Self::ClaimedBy(_) => Gate::Conflict,
             Self::Cloned => Gate::Clone,
+            Self::Revoked(_) => Gate::Revoked,
             Self::RestoredStore | Self::JustStarted(_) => Gate::RestoredStore,
             Self::OnHost(_) => Gate::Host,
         }
@@ -78,7 +81,7 @@ impl Hold {
 
 impl Gate {
     /// All gates in the order of evaluation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Quarantine,
         Self::Stopped,
         Self::Superseded,
@@ -93,6 +96,7 @@ impl Gate {
         Self::Freshness,
         Self::Conflict,
         Self::Clone,
+        Self::Revoked,
         Self::RestoredStore,
         Self::Host,
     ];
@@ -115,6 +119,7 @@ impl Gate {
             Self::Freshness => "freshness",
             Self::Conflict => "conflict",
             Self::Clone => "clone",
+            Self::Revoked => "revoked",
             Self::RestoredStore => "restored_store",
             Self::Host => "host",
         }
@@ -204,6 +209,8 @@ pub enum Hold {
     ClaimedBy(RolloutId),
     /// Two machines seem to use the host's identity.
     Cloned,
+    /// The host's identity was shut out, since when.
+    Revoked(Timestamp),
     /// The store was restored and an operator has not resumed.
     RestoredStore,
     /// The control plane started less than one heartbeat interval ago; so much of it is left.

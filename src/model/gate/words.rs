@@ -51,6 +51,7 @@ impl fmt::Display for Hold {
             Self::FactMissing(fact) => write!(f, "a fact is missing: {fact}"),
             Self::ClaimedBy(other) => write!(f, "{other}, a rollout of another channel, names this host too"),
             Self::Cloned => f.write_str("two machines seem to use this host's identity"),
+            Self::Revoked(at) => write!(f, "the host's identity was revoked at {at}: nothing is heard from it"),
             Self::RestoredStore => f.write_str("the control plane's store was restored from an older copy"),
             Self::JustStarted(left) => {
                 write!(f, "the control plane has just started and gathers facts for {} more", Spoken(*left))
@@ -83,6 +84,7 @@ impl Hold {
             }
             Self::ClaimedBy(other) => Some(format!("convoy rollout cancel {other}, or {rollout}")),
             Self::Cloned => Some(format!("convoy host resolve {host}, once only one of them is left")),
+            Self::Revoked(_) => Some(format!("convoy token create --host {host}, then enroll it again")),
             Self::RolloutCancelled(_) | Self::NotInRelease | Self::WindowClosed(None) => {
                 Some("publish a new release".to_owned())
             }

@@ -4,6 +4,8 @@ use crate::model::id::{Channel, HostName, ReleaseRef, RolloutId};
 use crate::plane::Plane;
 use crate::plane::http::error::{Refusal, nothing};
 use crate::plane::http::limits::Limits;
+use crate::plane::http::peer::Speaker;
+use crate::plane::identity::host_of;
 use crate::wire::v1::agent::{EventsRequest, EventsResponse, HeartbeatRequest, HeartbeatResponse};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -63,18 +65,19 @@ pub async fn heartbeat(
     Ok(Json(plane.heartbeat(&host, beat).await?))
 }
 
-/// Gives a signed release as it was published.
+/// Gives a signed release as it was published; to an agent only one that names its host.
 ///
 /// # Errors
 /// See [`Plane::signed_release`].
 pub async fn release(
     State(plane): State<Arc<Plane>>,
+    Extension(speaker): Extension<Speaker>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let Path((channel, reference)) = path?;
     let name = |why: crate::model::id::InvalidId| Refusal::from(crate::plane::error::PlaneError::from(why));
     let channel = Channel::new(channel).map_err(name)?;
     let reference = ReleaseRef::new(reference).map_err(name)?;
-    let body = plane.signed_release(RolloutId { channel, reference }).await?;
+    let body = plane.signed_release(RolloutId { channel, reference }, host_of(&speaker.identity).cloned()).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }

@@ -57,6 +57,10 @@ impl From<PlaneError> for Refusal {
                 let said = "a stored row can't be read: see the log of convoy-cp";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "stored_unreadable", said).with_detail(why)
             }
+            error @ (PlaneError::Credentials(_) | PlaneError::Issuing(_)) => {
+                let said = "no certificate could be issued: see the log of convoy-cp";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "issuing_failed", said).with_detail(error)
+            }
             PlaneError::Trust(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "release_refused", message),
             PlaneError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", message),
             PlaneError::Refused { code, .. } => Self::new(StatusCode::CONFLICT, code, message),

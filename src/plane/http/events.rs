@@ -5,11 +5,12 @@ use crate::plane::Plane;
 use crate::plane::error::PlaneError;
 use crate::plane::http::error::Refusal;
 use crate::plane::http::limits::{Limits, busy};
+use crate::plane::http::peer::Speaker;
 use crate::store::rows::EventFilter;
 use crate::wire::v1::operator::EventView;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -47,6 +48,7 @@ pub struct EventsQuery {
 /// 400 for a filter that makes no sense, 503 when too many feeds are open.
 pub async fn events(
     State((plane, limits)): State<(Arc<Plane>, Arc<Limits>)>,
+    Extension(speaker): Extension<Speaker>,
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Refusal> {
@@ -64,13 +66,14 @@ pub async fn events(
     let place = limits.feeds.clone().try_acquire_owned().map_err(|_| busy())?;
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = resumed.or(query.after).unwrap_or(0);
-    let feed = Feed::new(plane, (after, filter), place);
+    let feed = Feed::new((plane, speaker), (after, filter), place);
     Ok(Sse::new(feed.into_stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
 /// One open feed.
 struct Feed {
     plane: Arc<Plane>,
+    speaker: Speaker,
     filter: EventFilter,
     after: u64,
     ahead: VecDeque<EventView>,
@@ -82,10 +85,14 @@ struct Feed {
 }
 
 impl Feed {
-    fn new(plane: Arc<Plane>, (after, filter): (u64, EventFilter), place: OwnedSemaphorePermit) -> Self {
+    fn new(
+        (plane, speaker): (Arc<Plane>, Speaker),
+        (after, filter): (u64, EventFilter),
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         let (places, draining) = (plane.places.subscribe(), plane.draining.subscribe());
         let ahead = VecDeque::new();
-        Self { plane, filter, after, ahead, places, draining, caught_up: false, over: false, _place: place }
+        Self { plane, speaker, filter, after, ahead, places, draining, caught_up: false, over: false, _place: place }
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -100,6 +107,11 @@ impl Feed {
             return None;
         }
         loop {
+            // A revocation is an event, so that every feed comes here at once.
+            let shown = self.speaker.presented.as_ref();
+            if shown.is_some_and(|shown| self.plane.identities.admit(shown, self.plane.now()).is_err()) {
+                return Some(self.end("the certificate does not count any more: see `convoy status` for why"));
+            }
             if let Some(view) = self.ahead.pop_front() {
                 let data = serde_json::to_string(&view).unwrap_or_default();
                 return Some(Event::default().id(view.place.to_string()).event("event").data(data));

@@ -18,11 +18,16 @@ pub const SHORT: Duration = Duration::from_secs(20);
 /// How long publishing may take: 64 MiB over a slow line, 100,000 records.
 pub const LONG: Duration = Duration::from_secs(300);
 
+/// The most requests for enrollment at once. Anyone who reaches the port may ask, and each costs some signatures: they
+/// get their own few places, so that they can't take those of hosts and people.
+const ENROLL: usize = 32;
+
 /// The places that are left.
 #[derive(Debug)]
 pub struct Limits {
     short: Arc<Semaphore>,
     publish: Arc<Semaphore>,
+    enroll: Arc<Semaphore>,
     /// Event feeds.
     pub feeds: Arc<Semaphore>,
 }
@@ -34,6 +39,7 @@ impl Limits {
         Self {
             short: Arc::new(Semaphore::new(config.max_requests)),
             publish: Arc::new(Semaphore::new(1)),
+            enroll: Arc::new(Semaphore::new(ENROLL)),
             feeds: Arc::new(Semaphore::new(config.max_feeds)),
         }
     }
@@ -49,6 +55,11 @@ pub async fn bounded(State((limits, limit)): State<Bound>, request: Request, nex
 /// Lets one publisher in at a time.
 pub async fn one_at_a_time(State((limits, limit)): State<Bound>, request: Request, next: Next) -> Response {
     within((&limits.publish, limit), request, next).await
+}
+
+/// Lets a few in who have no certificate yet.
+pub async fn few(State((limits, limit)): State<Bound>, request: Request, next: Next) -> Response {
+    within((&limits.enroll, limit), request, next).await
 }
 
 async fn within((places, limit): (&Semaphore, Duration), request: Request, next: Next) -> Response {

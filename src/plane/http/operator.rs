@@ -4,32 +4,35 @@ use crate::model::id::{HostName, RolloutId};
 use crate::plane::Plane;
 use crate::plane::error::PlaneError;
 use crate::plane::http::error::Refusal;
-use crate::plane::operate::{hosts as on_host, rollouts as on_rollout};
+use crate::plane::http::peer::Speaker;
+use crate::plane::operate::{Act, hosts as on_host, rollouts as on_rollout};
 use crate::wire::v1::operator::{
     ActRequest, ActResponse, AttemptView, FleetView, HostView, Page, Published, RolloutView, WhyView,
 };
 use crate::wire::v1::release::SignedRelease;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// How many rows a page has when nobody says.
-const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 
 /// The query of a list.
 #[derive(Debug, Deserialize)]
 pub struct ListQuery {
-    after: Option<String>,
-    limit: Option<usize>,
+    /// What the page before named as `next`.
+    pub after: Option<String>,
+    /// At most so many rows.
+    pub limit: Option<usize>,
     #[serde(default)]
     open: bool,
 }
 
-type Listed = Result<Query<ListQuery>, QueryRejection>;
+pub(crate) type Listed = Result<Query<ListQuery>, QueryRejection>;
 type Plan = State<Arc<Plane>>;
 
 fn host_name(text: String) -> Result<HostName, Refusal> {
@@ -50,10 +53,11 @@ fn no_verb(verb: &str, known: &str) -> Refusal {
 /// See [`Plane::publish`].
 pub async fn publish(
     State(plane): Plan,
+    Extension(speaker): Extension<Speaker>,
     body: Result<Json<SignedRelease>, JsonRejection>,
 ) -> Result<Response, Refusal> {
     let Json(signed) = body?;
-    let published: Published = plane.publish(signed).await?;
+    let published: Published = plane.publish(signed, speaker.name()).await?;
     let status = if published.new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(published)).into_response())
 }
@@ -98,12 +102,13 @@ pub async fn why(State(plane): Plan, Path(host): Path<String>) -> Result<Json<Wh
 /// See [`Plane::act_on_host`].
 pub async fn act_on_host(
     State(plane): Plan,
+    Extension(speaker): Extension<Speaker>,
     Path((host, verb)): Path<(String, String)>,
     body: Result<Json<ActRequest>, JsonRejection>,
 ) -> Result<Json<ActResponse>, Refusal> {
     let known = on_host::Verb::parse(&verb).ok_or_else(|| no_verb(&verb, "hold, release, resolve"))?;
     let Json(asked) = body?;
-    Ok(Json(plane.act_on_host(host_name(host)?, known, asked).await?))
+    Ok(Json(plane.act_on_host(host_name(host)?, known, Act::new(asked, &speaker)?).await?))
 }
 
 /// Lists rollouts.
@@ -143,13 +148,14 @@ pub async fn attempts(
 /// See [`Plane::act_on_rollout`].
 pub async fn act_on_rollout(
     State(plane): Plan,
+    Extension(speaker): Extension<Speaker>,
     Path((id, verb)): Path<(String, String)>,
     body: Result<Json<ActRequest>, JsonRejection>,
 ) -> Result<Json<ActResponse>, Refusal> {
     let verbs = "pause, resume, cancel, promote, retry";
     let known = on_rollout::Verb::parse(&verb).ok_or_else(|| no_verb(&verb, verbs))?;
     let Json(asked) = body?;
-    Ok(Json(plane.act_on_rollout(rollout_id(&id)?, known, asked).await?))
+    Ok(Json(plane.act_on_rollout(rollout_id(&id)?, known, Act::new(asked, &speaker)?).await?))
 }
 
 /// Writes the metrics.

@@ -10,7 +10,7 @@ use crate::plane::history::{Note, happening};
 use crate::plane::operate::Act;
 use crate::plane::silence::Judged;
 use crate::wire::stored::HostBody;
-use crate::wire::v1::operator::{ActRequest, ActResponse};
+use crate::wire::v1::operator::ActResponse;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -51,8 +51,7 @@ impl Plane {
     ///
     /// # Errors
     /// [`PlaneError::NotFound`], [`PlaneError::BadRequest`], the store's.
-    pub async fn act_on_host(self: &Arc<Self>, host: HostName, verb: Verb, asked: ActRequest) -> Done<ActResponse> {
-        let act = Act::new(asked)?;
+    pub async fn act_on_host(self: &Arc<Self>, host: HostName, verb: Verb, act: Act) -> Done<ActResponse> {
         self.perform(act.request.dry_run, move |desk| desk.mind(&host, verb, &act)).await
     }
 }

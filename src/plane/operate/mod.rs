@@ -7,6 +7,7 @@ pub mod hosts;
 use crate::plane::Plane;
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::http::peer::Speaker;
 use crate::wire::v1::operator::{ActRequest, ActResponse};
 use std::sync::Arc;
 
@@ -14,8 +15,6 @@ use std::sync::Arc;
 const MAX_BY: usize = 128;
 /// The longest reason, in characters.
 const MAX_REASON: usize = 1024;
-/// The name of one who gave none.
-const NAMELESS: &str = "operator";
 
 /// An act with its words checked.
 #[derive(Debug, Clone)]
@@ -29,28 +28,40 @@ pub struct Act {
 }
 
 impl Act {
-    /// Checks who and why.
+    /// Checks who and why. A certificate says who; what a request claims counts where there are none.
     ///
     /// # Errors
     /// [`PlaneError::BadRequest`] when they are too long or hold control characters.
-    pub fn new(request: ActRequest) -> Done<Self> {
-        let fits = |text: &str, most| text.chars().count() <= most && !text.chars().any(char::is_control);
+    pub fn new(request: ActRequest, speaker: &Speaker) -> Done<Self> {
         if !fits(&request.by, MAX_BY) {
             let said = format!("`by` is one line of at most {MAX_BY} characters");
             return Err(PlaneError::bad("invalid_by", said));
         }
-        if request.reason.as_ref().is_some_and(|reason| !fits(reason, MAX_REASON)) {
-            let said = format!("`reason` is one line of at most {MAX_REASON} characters");
-            return Err(PlaneError::bad("invalid_reason", said));
-        }
-        let by = if request.by.is_empty() { NAMELESS.to_owned() } else { request.by.clone() };
+        check_reason(request.reason.as_deref())?;
+        let by = speaker.actor(&request.by);
         Ok(Self { by, reason: request.reason.clone().filter(|reason| !reason.is_empty()), request })
     }
 }
 
+fn fits(text: &str, most: usize) -> bool {
+    text.chars().count() <= most && !text.chars().any(char::is_control)
+}
+
+/// Checks the words of a reason.
+///
+/// # Errors
+/// [`PlaneError::BadRequest`] when they are too long or hold control characters.
+pub fn check_reason(reason: Option<&str>) -> Done<()> {
+    if reason.is_some_and(|reason| !fits(reason, MAX_REASON)) {
+        let said = format!("`reason` is one line of at most {MAX_REASON} characters");
+        return Err(PlaneError::bad("invalid_reason", said));
+    }
+    Ok(())
+}
+
 impl Plane {
     /// Carries an act out, or tries it and undoes it when only that was asked.
-    async fn perform<F>(self: &Arc<Self>, dry_run: bool, act: F) -> Done<ActResponse>
+    pub(crate) async fn perform<F>(self: &Arc<Self>, dry_run: bool, act: F) -> Done<ActResponse>
     where
         F: FnOnce(&mut Desk<'_>) -> Done<Vec<String>> + Send + 'static,
     {

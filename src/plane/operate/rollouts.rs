@@ -10,7 +10,7 @@ use crate::plane::desk::{Desk, keep};
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::operate::Act;
 use crate::store::rows::{Bucket, RecordFilter};
-use crate::wire::v1::operator::{ActRequest, ActResponse};
+use crate::wire::v1::operator::ActResponse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,8 +57,7 @@ impl Plane {
     /// # Errors
     /// [`PlaneError::NotFound`], [`PlaneError::Refused`] with what to do instead, [`PlaneError::BadRequest`], the
     /// store's.
-    pub async fn act_on_rollout(self: &Arc<Self>, id: RolloutId, verb: Verb, asked: ActRequest) -> Done<ActResponse> {
-        let act = Act::new(asked)?;
+    pub async fn act_on_rollout(self: &Arc<Self>, id: RolloutId, verb: Verb, act: Act) -> Done<ActResponse> {
         self.perform(act.request.dry_run, move |desk| match verb {
             Verb::Retry => desk.retry(&id, &act),
             Verb::Pause | Verb::Resume | Verb::Cancel | Verb::Promote => desk.steer(&id, verb, &act),

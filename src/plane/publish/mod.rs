@@ -5,17 +5,19 @@ pub mod floor;
 pub mod records;
 
 use crate::model::fleet::Release;
-use crate::model::id::{HostName, RolloutId};
+use crate::model::id::{Attempt, HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutEvent, RolloutState};
 use crate::plane::Plane;
 use crate::plane::advance::{ITSELF, is_open, is_preparing};
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::history::{Note, happening};
 use crate::store::rows::{ReleaseRow, RolloutRow};
 use crate::trust::{self, Verified};
 use crate::wire::stored::{RolloutBody, write_rollout};
 use crate::wire::v1::operator::Published;
 use crate::wire::v1::release::SignedRelease;
+use serde_json::json;
 use std::sync::Arc;
 
 /// How many rollouts are looked at for ones that are older or unfinished.
@@ -33,17 +35,18 @@ pub(crate) enum Found {
 }
 
 impl Plane {
-    /// Verifies a release and opens its rollout. The very same release again changes nothing, or renews its lease.
+    /// Verifies a release and opens its rollout, for `by`. The very same release again changes nothing, or renews its
+    /// lease.
     ///
     /// # Errors
     /// [`PlaneError::Trust`] and [`PlaneError::Refused`] with what is wrong with it, else the store's.
-    pub async fn publish(self: &Arc<Self>, signed: SignedRelease) -> Done<Published> {
+    pub async fn publish(self: &Arc<Self>, signed: SignedRelease, by: String) -> Done<Published> {
         let _one_at_a_time = self.publishing.lock().await;
         let (signed, verified) = self.verify(signed).await?;
         let id = verified.release.id.clone();
         let text = serde_json::to_string(&signed).map_err(|why| PlaneError::bad("unreadable", why.to_string()))?;
         drop(signed);
-        let found = self.transact(move |desk| desk.take_release(&verified, text)).await?;
+        let found = self.transact(move |desk| desk.take_release(&verified, text, &by)).await?;
         self.finish(&id).await?;
         self.settle().await?;
         let new = matches!(found, Found::New);
@@ -55,12 +58,12 @@ impl Plane {
     }
 
     async fn verify(self: &Arc<Self>, signed: SignedRelease) -> Done<(SignedRelease, Verified)> {
+        let keys = self.credentials.set().trust;
         if signed.manifest.len() < LARGE {
-            let verified = trust::verify(&signed, &self.trust)?;
+            let verified = trust::verify(&signed, &keys)?;
             return Ok((signed, verified));
         }
-        let plane = self.clone();
-        let work = move || trust::verify(&signed, &plane.trust).map(|verified| (signed, verified));
+        let work = move || trust::verify(&signed, &keys).map(|verified| (signed, verified));
         let done = tokio::task::spawn_blocking(work).await.map_err(|_| PlaneError::Ending)?;
         Ok(done?)
     }
@@ -102,7 +105,7 @@ impl Plane {
 }
 
 impl Desk<'_> {
-    pub(crate) fn take_release(&mut self, verified: &Verified, body: String) -> Done<Found> {
+    pub(crate) fn take_release(&mut self, verified: &Verified, body: String, by: &str) -> Done<Found> {
         let Verified { release, lease } = verified;
         if let Some(known) = self.tx.release(&release.id)? {
             self.renew(&known, verified, body)?;
@@ -121,6 +124,10 @@ impl Desk<'_> {
         let rollout = RolloutBody { rollout: Rollout::open(release), restored: false, notes: Vec::new() };
         let (id, body) = (release.id.clone(), write_rollout(&rollout));
         self.tx.put_rollout(&RolloutRow { id, open: false, opened: self.now, updated: self.now, body })?;
+        let published =
+            happening(json!({ "kind": "releasePublished", "by": by, "digest": release.digest.to_string() }))?;
+        let rollout = Some((&release.id, Attempt(0)));
+        self.note(Note { host: None, rollout, event: published, refused: None })?;
         Ok(Found::New)
     }
 

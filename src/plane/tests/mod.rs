@@ -2,8 +2,11 @@
 
 mod host;
 mod trial;
+mod certified;
 
+mod access;
 mod dispatch;
+mod enroll;
 mod heartbeat;
 mod intake;
 mod loss;
@@ -14,3 +17,5 @@ mod publish;
 mod restart;
 mod silence;
 mod tick;
+mod tls;
+mod who;

@@ -73,9 +73,9 @@ async fn an_interrupted_publishing_is_invisible_to_hosts_and_finished_at_the_nex
     let names: Vec<String> = (0..600).map(|n| format!("host{n:04}")).collect();
     let signed = trial.sign(&manifest("stable@1", json!([{ "name": "all", "hosts": names }]), json!({})));
     // The whole of publishing, cut after the first chunk of records.
-    let verified = crate::trust::verify(&signed, &trial.plane.trust).unwrap();
+    let verified = crate::trust::verify(&signed, &trial.plane.credentials.set().trust).unwrap();
     let body = serde_json::to_string(&signed).unwrap();
-    trial.plane.transact(move |desk| desk.take_release(&verified, body).map(drop)).await.unwrap();
+    trial.plane.transact(move |desk| desk.take_release(&verified, body, "admin/local").map(drop)).await.unwrap();
     let id = crate::plane::tests::trial::rollout("stable@1");
     trial.plane.transact(move |desk| desk.make_records(&id, None)).await.unwrap();
     let mut host = Host::up("host0000", &trial).await;

@@ -124,13 +124,14 @@ async fn a_feed_follows_and_resumes_after_the_last_id() {
     trial.publish_simple("stable@1", &["a"]).await;
     let mut stream = feed(&trial, None).await;
     let first = frame(&mut stream).await.unwrap();
-    assert!(first.contains("id: 1") && first.contains("rolloutAdvancing"), "{first}");
+    assert!(first.contains("id: 1") && first.contains("releasePublished"), "{first}");
+    assert!(frame(&mut stream).await.unwrap().contains("rolloutAdvancing"));
     assert_eq!(frame(&mut stream).await, None, "it waits");
     let mut a = Host::up("a", &trial).await;
     a.ask(&trial, "stable@1").await;
     assert!(frame(&mut stream).await.unwrap().contains("\"kind\":\"staged\""));
     assert!(frame(&mut stream).await.unwrap().contains("\"kind\":\"dispatchAcked\""));
-    let mut resumed = feed(&trial, Some(2)).await;
+    let mut resumed = feed(&trial, Some(3)).await;
     assert!(frame(&mut resumed).await.unwrap().contains("\"kind\":\"dispatchAcked\""));
     trial.plane.drain();
     let last = frame(&mut resumed).await.unwrap();

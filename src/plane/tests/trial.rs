@@ -84,14 +84,24 @@ impl Trial {
     }
 
     pub async fn on(store: Arc<dyn Store>) -> Self {
-        let clock = Arc::new(HandClock { wall: AtomicI64::new(START), up: AtomicU64::new(1_000_000) });
-        let key = SigningKey::generate("ci", &mut seeded(7)).unwrap();
-        Self::with(store, clock, key, Arc::new(AtomicU64::new(0))).await
+        Self::at(store, Timestamp(START), config()).await
     }
 
-    async fn with(store: Arc<dyn Store>, clock: Arc<HandClock>, key: SigningKey, sequence: Arc<AtomicU64>) -> Self {
+    /// Starts one whose clock shows `now`, with these settings.
+    pub async fn at(store: Arc<dyn Store>, now: Timestamp, config: PlaneConfig) -> Self {
+        let clock = Arc::new(HandClock { wall: AtomicI64::new(now.0), up: AtomicU64::new(1_000_000) });
+        let key = SigningKey::generate("ci", &mut seeded(7)).unwrap();
+        Self::with((store, config), clock, key, Arc::new(AtomicU64::new(0))).await
+    }
+
+    async fn with(
+        (store, config): (Arc<dyn Store>, PlaneConfig),
+        clock: Arc<HandClock>,
+        key: SigningKey,
+        sequence: Arc<AtomicU64>,
+    ) -> Self {
         let trust = TrustFile::new(1, [key.public()]).unwrap();
-        let (rng, config) = (seeded(1), config());
+        let rng = seeded(1);
         let parts = Parts { store: store.clone(), clock: clock.clone(), rng, trust, config };
         let plane = Plane::open(parts).await.unwrap();
         Self { app: app(plane.clone()), plane, clock, store, key, sequence }
@@ -100,8 +110,9 @@ impl Trial {
     /// Ends this one and starts another on `store`, which may be the same.
     pub async fn restart_on(self, store: Arc<dyn Store>) -> Self {
         let Self { plane, clock, key, sequence, app, .. } = self;
+        let config = plane.config().clone();
         drop((plane, app));
-        Self::with(store, clock, key, sequence).await
+        Self::with((store, config), clock, key, sequence).await
     }
 
     pub async fn restart(self) -> Self {

@@ -78,6 +78,7 @@ impl Desk<'_> {
             agent_version: body.agent_version,
             operator_hold: body.operator_hold,
             cloned: body.cloned,
+            identity: self.host_identity(name)?,
             quarantined: body.quarantined.iter().map(ToString::to_string).collect(),
             attempts,
         })

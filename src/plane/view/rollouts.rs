@@ -59,14 +59,18 @@ impl Plane {
         .await
     }
 
-    /// Gives the signed release as hosts need it.
+    /// Gives the signed release as hosts need it; to a host only one that names it.
     ///
     /// # Errors
     /// [`PlaneError::NotFound`], the store's.
-    pub async fn signed_release(self: &Arc<Self>, id: RolloutId) -> Done<Bytes> {
+    pub async fn signed_release(self: &Arc<Self>, id: RolloutId, reader: Option<HostName>) -> Done<Bytes> {
         self.look(move |desk| {
             let hint = "it was never published here";
             let loaded = desk.release(&id)?.ok_or_else(|| PlaneError::not_found(format!("release {id}"), hint))?;
+            // As if it were not there: an agent learns nothing of other hosts, not even of their channels.
+            if reader.is_some_and(|host| !loaded.release.hosts.contains_key(&host)) {
+                return Err(PlaneError::not_found(format!("release {id}"), hint));
+            }
             Ok(loaded.body.clone())
         })
         .await

@@ -2,6 +2,8 @@
 //! deterministic: jobs run at once, in the caller's turn, and every list has an order.
 
 mod state;
+mod scan;
+mod identities;
 mod tx;
 
 use crate::model::id::StoreId;

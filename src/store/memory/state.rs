@@ -1,7 +1,9 @@
 //! The tables in memory and the way back from a change.
 
-use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId, Tag};
-use crate::store::rows::{EventRow, HostRow, JournalRow, PermitRow, QuarantineRow, RecordRow, ReleaseRow, RolloutRow};
+use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId, Tag, TokenId};
+use crate::store::rows::{
+    EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordRow, ReleaseRow, RolloutRow, TokenRow,
+};
 use crate::store::rules::Cell;
 use std::collections::BTreeMap;
 
@@ -24,6 +26,9 @@ pub(crate) struct State {
     pub(crate) rollouts: BTreeMap<RolloutId, (u64, RolloutRow)>,
     pub(crate) permits: BTreeMap<(HostName, RolloutId), PermitRow>,
     pub(crate) quarantines: BTreeMap<(Channel, Closure), QuarantineRow>,
+    /// By the identity's text, whose order is the one of lists.
+    pub(crate) identities: BTreeMap<String, IdentityRow>,
+    pub(crate) tokens: BTreeMap<TokenId, TokenRow>,
     /// The last place given, and the last number given to a new row.
     pub(crate) counters: BTreeMap<Counter, u64>,
 }

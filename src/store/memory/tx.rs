@@ -1,16 +1,17 @@
 //! One transaction in memory.
 
-use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId, Tag};
+use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId, Tag, TokenId};
+use crate::model::identity::Identity;
 use crate::model::rollout::Tally;
 use crate::model::time::Timestamp;
 use crate::store::memory::state::{Counter, State, Table, Undo};
+use crate::store::memory::{identities, scan};
 use crate::store::rows::{
-    Bucket, EventFilter, EventRow, HostRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow, ReleaseRow,
-    RolloutRow,
+    Bucket, EventFilter, EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow,
+    ReleaseRow, RolloutRow, TokenRow,
 };
 use crate::store::rules;
 use crate::store::{StoreError, StoreMark, Tx};
-use std::collections::BTreeSet;
 use std::ops::Bound;
 
 /// A job's view of the tables.
@@ -120,9 +121,7 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn journals(&self, host: &HostName) -> Result<Vec<JournalRow>, StoreError> {
-        let mut rows: Vec<_> = self.state.journals.values().filter(|(_, row)| row.host == *host).collect();
-        rows.sort_by_key(|(born, row)| (row.opened, *born));
-        Ok(rows.into_iter().map(|(_, row)| row.clone()).collect())
+        Ok(scan::journals(self.state, host))
     }
 
     fn append_event(&mut self, row: &EventRow) -> Result<u64, StoreError> {
@@ -153,13 +152,7 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn events(&self, after: u64, filter: &EventFilter, limit: usize) -> Result<Vec<EventRow>, StoreError> {
-        let fits = |row: &&EventRow| {
-            filter.host.as_ref().is_none_or(|host| row.host.as_ref() == Some(host))
-                && filter.rollout.as_ref().is_none_or(|rollout| row.rollout.as_ref() == Some(rollout))
-                && (!filter.refused_only || row.refused.is_some())
-        };
-        let rows = self.state.events.range((Bound::Excluded(after), Bound::Unbounded));
-        Ok(rows.map(|(_, row)| row).filter(fits).take(limit).cloned().collect())
+        Ok(scan::events(self.state, (after, limit), filter))
     }
 
     fn set_refusal(&mut self, place: u64, refused: Option<&str>) -> Result<(), StoreError> {
@@ -169,13 +162,7 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn prune_events(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let open: BTreeSet<_> = self.state.records.values().filter(|r| !r.is_final).map(|r| &r.rollout).collect();
-        let old = |row: &&EventRow| {
-            row.received < before && row.rollout.as_ref().is_none_or(|rollout| !open.contains(rollout))
-        };
-        let mut old: Vec<EventRow> = self.state.events.values().filter(old).cloned().collect();
-        old.sort_by_key(|row| (row.received, row.place));
-        old.truncate(limit);
+        let old = scan::prunable(self.state, before, limit);
         for row in &old {
             self.set(|s| &mut s.events, row.place, None)?;
             if let (Some(host), Author::Journal(_)) = (&row.host, &row.author) {
@@ -210,18 +197,7 @@ impl Tx for MemoryTx<'_> {
         after: Option<&HostName>,
         limit: usize,
     ) -> Result<Vec<RecordRow>, StoreError> {
-        let fits = |row: &&RecordRow| {
-            filter.rollout.as_ref().is_none_or(|rollout| row.rollout == *rollout)
-                && filter.wave.is_none_or(|wave| row.wave == wave)
-                && (filter.buckets.is_empty() || filter.buckets.contains(&row.bucket))
-                && !(filter.open_only && row.is_final)
-                && after.is_none_or(|after| row.host > *after)
-        };
-        let mut rows: Vec<_> = self.state.records.values().filter(fits).collect();
-        rows.sort_by_cached_key(|row| (row.host.clone(), row.rollout.to_string()));
-        let last = limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.host.clone());
-        let whole = |(at, row): &(usize, &RecordRow)| *at < limit || last.as_ref() == Some(&row.host);
-        Ok(rows.into_iter().enumerate().take_while(whole).map(|(_, row)| row.clone()).collect())
+        Ok(scan::records(self.state, filter, (after, limit)))
     }
 
     fn tally(&self, rollout: &RolloutId, wave: u32) -> Result<Tally, StoreError> {
@@ -259,9 +235,7 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn rollouts(&self, open_only: bool, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
-        let mut rows: Vec<_> = self.state.rollouts.values().filter(|(_, row)| row.open || !open_only).collect();
-        rows.sort_by_key(|(born, row)| (row.opened, *born));
-        Ok(rows.into_iter().rev().map(|(_, row)| row.clone()).take(limit).collect())
+        Ok(scan::rollouts(self.state, open_only, limit))
     }
 
     fn latest_rollout(&self, channel: &Channel) -> Result<Option<RolloutRow>, StoreError> {
@@ -288,5 +262,38 @@ impl Tx for MemoryTx<'_> {
 
     fn lift_quarantine(&mut self, channel: &Channel, closure: &Closure) -> Result<(), StoreError> {
         self.set(|s| &mut s.quarantines, (channel.clone(), closure.clone()), None)
+    }
+
+    fn identity(&self, identity: &Identity) -> Result<Option<IdentityRow>, StoreError> {
+        Ok(self.state.identities.get(&identity.to_string()).cloned())
+    }
+
+    fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError> {
+        self.set(|s| &mut s.identities, row.identity.to_string(), Some(row.clone()))
+    }
+
+    fn identities(&self, after: Option<&Identity>, limit: usize) -> Result<Vec<IdentityRow>, StoreError> {
+        Ok(identities::listed(self.state, after, limit))
+    }
+
+    fn token(&self, id: &TokenId) -> Result<Option<TokenRow>, StoreError> {
+        Ok(self.state.tokens.get(id).cloned())
+    }
+
+    fn put_token(&mut self, row: &TokenRow) -> Result<(), StoreError> {
+        rules::check_token(self.state.tokens.get(&row.id), row)?;
+        self.set(|s| &mut s.tokens, row.id.clone(), Some(row.clone()))
+    }
+
+    fn tokens(&self, after: Option<&TokenId>, limit: usize) -> Result<Vec<TokenRow>, StoreError> {
+        Ok(identities::tokens(self.state, after, limit))
+    }
+
+    fn tokens_of(&self, host: &HostName) -> Result<Vec<TokenRow>, StoreError> {
+        Ok(self.state.tokens.values().filter(|row| row.host == *host).cloned().collect())
+    }
+
+    fn open_tokens(&self, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(identities::open_tokens(self.state, now))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::host_rollout::HostRolloutState;
 use crate::model::id::{Digest, InvalidId, JournalId, Tag};
+use crate::model::identity::Origin;
 use crate::model::time::Timestamp;
 use crate::store::rows::Bucket;
 use crate::store::sqlite::failure::Unread;
@@ -123,6 +124,19 @@ pub(crate) fn state_word(state: HostRolloutState) -> &'static str {
 /// Reads a state.
 pub(crate) fn state(row: &Row<'_>, at: usize) -> Read<HostRolloutState> {
     word(row, at, &HostRolloutState::ALL, state_word)
+}
+
+/// Returns the word of an origin.
+pub(crate) fn origin_word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Issued => "issued",
+        Origin::Elsewhere => "elsewhere",
+    }
+}
+
+/// Reads an origin.
+pub(crate) fn origin(row: &Row<'_>, at: usize) -> Read<Origin> {
+    word(row, at, &[Origin::Issued, Origin::Elsewhere], origin_word)
 }
 
 fn word<T: Copy>(row: &Row<'_>, at: usize, all: &[T], word: fn(T) -> &'static str) -> Read<T> {

@@ -15,6 +15,7 @@ mod hosts;
 mod events;
 mod records;
 mod releases;
+mod identities;
 mod writer;
 mod reader;
 mod copies;

@@ -11,7 +11,7 @@ use std::path::Path;
 const APPLICATION_ID: i32 = 0x436e_7679;
 
 /// The steps; step `n` (from 1) leads from version `n - 1` to `n`. Never change one that was released, add one.
-pub(crate) const STEPS: &[&str] = &[include_str!("v1.sql")];
+pub(crate) const STEPS: &[&str] = &[include_str!("v1.sql"), include_str!("v2.sql")];
 
 /// Makes a new database, complete or not at all.
 pub(crate) fn create(path: &Path, steps: &[&str], store_id: &StoreId) -> Result<(), StoreError> {

@@ -1,14 +1,15 @@
 //! One transaction on a connection: running statements, and remembering the first failure of the engine.
 
-use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId, Tag};
+use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId, Tag, TokenId};
+use crate::model::identity::Identity;
 use crate::model::rollout::Tally;
 use crate::model::time::Timestamp;
 use crate::store::rows::{
-    EventFilter, EventRow, HostRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow, ReleaseRow,
-    RolloutRow,
+    EventFilter, EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow,
+    ReleaseRow, RolloutRow, TokenRow,
 };
 use crate::store::sqlite::failure::{Unread, again, store_error};
-use crate::store::sqlite::{events, hosts, records, releases};
+use crate::store::sqlite::{events, hosts, identities, records, releases};
 use crate::store::{StoreError, StoreMark, Tx, rules};
 use rusqlite::{Connection, Params, Row};
 use std::cell::RefCell;
@@ -234,6 +235,38 @@ impl Tx for SqliteTx<'_> {
 
     fn lift_quarantine(&mut self, channel: &Channel, closure: &Closure) -> Result<(), StoreError> {
         releases::lift_quarantine(self, channel, closure)
+    }
+
+    fn identity(&self, identity: &Identity) -> Result<Option<IdentityRow>, StoreError> {
+        identities::identity(self, identity)
+    }
+
+    fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError> {
+        identities::put_identity(self, row)
+    }
+
+    fn identities(&self, after: Option<&Identity>, limit: usize) -> Result<Vec<IdentityRow>, StoreError> {
+        identities::identities(self, after, limit)
+    }
+
+    fn token(&self, id: &TokenId) -> Result<Option<TokenRow>, StoreError> {
+        identities::token(self, id)
+    }
+
+    fn put_token(&mut self, row: &TokenRow) -> Result<(), StoreError> {
+        identities::put_token(self, row)
+    }
+
+    fn tokens(&self, after: Option<&TokenId>, limit: usize) -> Result<Vec<TokenRow>, StoreError> {
+        identities::tokens(self, after, limit)
+    }
+
+    fn tokens_of(&self, host: &HostName) -> Result<Vec<TokenRow>, StoreError> {
+        identities::tokens_of(self, host)
+    }
+
+    fn open_tokens(&self, now: Timestamp) -> Result<u64, StoreError> {
+        identities::open_tokens(self, now)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod plane;
 pub mod rollout;
 pub mod root_record;
+pub mod first_tokens;
 
 use crate::model::facts::{Closures, HostHold};
 use crate::model::host_rollout::HostRollout;

@@ -1,5 +1,6 @@
 //! What the operator's command and the control plane say to each other. All views are read-only pictures.
 
+use crate::wire::v1::identity::IdentityView;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -137,6 +138,9 @@ pub struct HostView {
     /// Two machines with its identity, with what was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloned: Option<String>,
+    /// Its identity: until when its certificate counts, whether it is shut out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityView>,
     /// Closures that failed on it.
     pub quarantined: Vec<String>,
     /// Its attempts, newest first, at most 8.

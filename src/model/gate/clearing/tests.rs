@@ -157,6 +157,12 @@ fn about_the_host() -> Vec<Said> {
             "two machines seem to use this host's identity",
             Some("convoy host resolve web1, once only one of them is left"),
         ),
+        (
+            Hold::Revoked(Timestamp(0)),
+            Operator,
+            "the host's identity was revoked at 1970-01-01T00:00:00Z: nothing is heard from it",
+            Some("convoy token create --host web1, then enroll it again"),
+        ),
         (Hold::RestoredStore, Operator, "the control plane's store was restored from an older copy", RESUME),
         (
             Hold::JustStarted(Duration::from_secs(9)),

@@ -2,8 +2,9 @@
 
 use super::{STEPS, check, create, migrate};
 use crate::model::id::StoreId;
-use crate::store::StoreError;
 use crate::store::sqlite::files::beside;
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{Store, StoreError};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -86,7 +87,30 @@ fn a_newer_database_is_left_alone() {
 /// A released step must never change: databases that took it would differ from new ones. A new one is added here.
 #[test]
 fn released_steps_stay_as_they_were() {
-    let released = ["c44bc6a6a4ad1615b0634a7271c1033463d3d6165e147d913d4a968af7595415"];
+    let released = [
+        "c44bc6a6a4ad1615b0634a7271c1033463d3d6165e147d913d4a968af7595415",
+        "4d7d0b48af791223bff80dec4f0e4d98f9530759d77736fdd4d17f0ef1414552",
+    ];
     let digests: Vec<_> = STEPS.iter().map(|step| format!("{:x}", Sha256::digest(step))).collect();
     assert_eq!(digests, released);
+}
+
+#[test]
+fn a_database_of_the_first_version_learns_identities_and_is_kept_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("convoy.db");
+    let id = StoreId::new("a".repeat(32)).unwrap();
+    create(&path, &STEPS[..1], &id).unwrap();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute_batch("INSERT INTO hosts (name, body) VALUES ('web1', '{}')").unwrap();
+    drop(conn);
+    let store = SqliteStore::open(&path, Options { new_store_id: StoreId::new("b".repeat(32)).unwrap() }).unwrap();
+    assert_eq!(store.mark().store_id, id);
+    drop(store);
+    assert_eq!(number(&path, "PRAGMA user_version"), 2);
+    assert_eq!(number(&path, "SELECT count(*) FROM hosts WHERE name = 'web1'"), 1);
+    assert_eq!(number(&path, "SELECT count(*) FROM identities") + number(&path, "SELECT count(*) FROM tokens"), 0);
+    let before = beside(&path, ".before-v2");
+    assert_eq!(number(&before, "PRAGMA user_version"), 1);
+    assert_eq!(number(&before, "SELECT count(*) FROM hosts"), 1);
 }

@@ -1,0 +1,128 @@
+//! The files as texts, and the set that they make: all of it, or what is wrong with which file.
+
+use crate::model::time::Timestamp;
+use crate::plane::config::PlaneConfig;
+use crate::plane::credentials::{Issuer, Set, Tls};
+use crate::plane::digest::sha256;
+use crate::trust::authority::Authority;
+use crate::trust::certificate::{chain, validity};
+use crate::trust::key::{read_pem, read_secret_pem};
+use crate::trust::{TrustError, TrustFile, tls};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting} {}: {source}", path.display())]
+pub struct BadFile {
+    /// The setting that names it.
+    pub setting: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub source: TrustError,
+}
+
+type Done<T> = Result<T, BadFile>;
+
+/// What the files hold.
+pub struct Texts {
+    trust: String,
+    tls: Option<[String; 3]>,
+    issuer: Option<[String; 2]>,
+}
+
+fn at<'a>(setting: &'static str, path: &'a Path) -> impl Fn(TrustError) -> BadFile + 'a {
+    move |source| BadFile { setting, path: path.to_owned(), source }
+}
+
+fn public(setting: &'static str, path: &Path) -> Done<String> {
+    read_pem(path).map_err(at(setting, path))
+}
+
+fn secret(setting: &'static str, path: &Path) -> Done<String> {
+    read_secret_pem(path).map_err(at(setting, path))
+}
+
+impl Texts {
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn read(config: &PlaneConfig) -> Done<Self> {
+        let trust = public("trustFile", &config.trust_file)?;
+        Ok(Self { trust, ..Self::read_without_trust(config)? })
+    }
+
+    /// Reads the others.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn read_without_trust(config: &PlaneConfig) -> Done<Self> {
+        let tls = match &config.tls {
+            None => None,
+            Some(files) => Some([
+                public("tlsCertificate", &files.certificate)?,
+                secret("tlsKey", &files.key)?,
+                public("clientAuthorities", &files.client_authorities)?,
+            ]),
+        };
+        let issuer = match &config.issuer {
+            None => None,
+            Some(files) => Some([public("issuerCertificate", &files.certificate)?, secret("issuerKey", &files.key)?]),
+        };
+        Ok(Self { trust: String::new(), tls, issuer })
+    }
+
+    /// Returns a digest over everything, to see a change.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let each = [&self.trust].into_iter().chain(self.tls.iter().flatten()).chain(self.issuer.iter().flatten());
+        let parts: String = each.map(|text| format!("{} ", sha256(text.as_bytes()))).collect();
+        sha256(parts.as_bytes()).to_string()
+    }
+
+    /// Makes the set.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn load(&self, config: &PlaneConfig) -> Done<Set> {
+        let trust = TrustFile::parse(&self.trust).map_err(at("trustFile", &config.trust_file))?;
+        self.load_with(config, Arc::new(trust))
+    }
+
+    /// Makes the set with a trust file that was read before.
+    ///
+    /// # Errors
+    /// [`BadFile`].
+    pub fn load_with(&self, config: &PlaneConfig, trust: Arc<TrustFile>) -> Done<Set> {
+        let tls = match (&config.tls, &self.tls) {
+            (Some(files), Some([certificate, key, authorities])) => {
+                let bad = at("clientAuthorities", &files.client_authorities);
+                chain("clients' authorities", authorities).map_err(bad)?;
+                let bad = at("tlsCertificate", &files.certificate);
+                let own = tls::Credentials { certificate, key };
+                let made = tls::server(own, authorities).map_err(&bad)?;
+                let expires = expires("server certificate", certificate).map_err(&bad)?;
+                Some(Tls { config: Arc::new(made), expires })
+            }
+            (Some(_) | None, _) => None,
+        };
+        let issuer = match (&config.issuer, &self.issuer) {
+            (Some(files), Some([certificate, key])) => {
+                let bad = at("issuerCertificate", &files.certificate);
+                let authority = Authority::from_pem(certificate, key).map_err(&bad)?;
+                let expires = expires("authority", certificate).map_err(&bad)?;
+                Some(Arc::new(Issuer { authority, expires, life: files.life }))
+            }
+            (Some(_) | None, _) => None,
+        };
+        Ok(Set { trust, tls, issuer })
+    }
+}
+
+fn expires(what: &'static str, pem: &str) -> Result<Timestamp, TrustError> {
+    let links = chain(what, pem)?;
+    // A chain has at least one link.
+    links.first().map_or(Ok(Timestamp(0)), |first| validity(first).map(|(_, expires)| expires))
+}
