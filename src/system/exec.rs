@@ -15,7 +15,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::process::Command;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{ChildStdin, Command};
 
 /// How long the output of an ended process is read on while something it left behind holds the pipe open.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -125,16 +126,30 @@ impl std::fmt::Display for Exit {
 /// # Errors
 /// [`ExecError`] when it could not be started or waited for. A bad exit status is not an error.
 pub async fn run(spec: ExecSpec) -> Result<ExecOutput, ExecError> {
+    fed(spec, None).await
+}
+
+/// Runs a program as [`run`] does, with these bytes on its standard input.
+///
+/// # Errors
+/// As [`run`]. A program that does not read its input is no error.
+pub async fn run_with_input(spec: ExecSpec, input: Vec<u8>) -> Result<ExecOutput, ExecError> {
+    fed(spec, Some(input)).await
+}
+
+async fn fed(spec: ExecSpec, input: Option<Vec<u8>>) -> Result<ExecOutput, ExecError> {
     let mut command = command(&spec.program, &spec.args, &spec.env);
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Process::start(&mut command, &spec.program)?;
+    let writing = write(child.inner.stdin.take(), input.unwrap_or_default());
     let (mut stdout, mut stderr) = (Tail::new(spec.output_cap), Tail::new(spec.output_cap));
     let (out, err) = (child.inner.stdout.take(), child.inner.stderr.take());
     let status = {
-        let reading = async { tokio::join!(stdout.fill(out), stderr.fill(err)) };
+        let reading = async { tokio::join!(stdout.fill(out), stderr.fill(err), writing) };
         tokio::pin!(reading);
         let mut read_all = false;
         let limit = tokio::time::sleep(spec.timeout);
@@ -163,6 +178,15 @@ pub async fn run(spec: ExecSpec) -> Result<ExecOutput, ExecError> {
     let status = status.map_err(|source| ExecError::Wait { program: spec.program, source })?;
     let cut = stdout.cut || stderr.cut;
     Ok(ExecOutput { status: status.into(), stdout: stdout.bytes, stderr: stderr.bytes, cut, timed_out })
+}
+
+/// Writes a program's input, and closes it.
+async fn write(into: Option<ChildStdin>, input: Vec<u8>) {
+    if let Some(mut into) = into {
+        // A program that closes its input early has read what it needs.
+        let _ = into.write_all(&input).await;
+        let _ = into.shutdown().await;
+    }
 }
 
 /// What to start and leave running, or to hold on to.
@@ -289,6 +313,13 @@ mod tests {
     #[tokio::test]
     async fn stdin_is_empty() {
         assert!(run(shell("cat")).await.unwrap().status.is_success());
+    }
+
+    #[tokio::test]
+    async fn input_reaches_the_program_and_ends_and_may_be_ignored() {
+        let output = run_with_input(shell("wc -c"), vec![b'x'; 1_000_000]).await.unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "1000000");
+        assert!(run_with_input(shell("exit 0"), vec![b'x'; 1_000_000]).await.unwrap().status.is_success());
     }
 
     #[tokio::test]
