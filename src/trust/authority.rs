@@ -258,7 +258,8 @@ fn holds_key(certificate: &[u8], key: &KeyPair) -> Result<bool, TrustError> {
     Ok(digest == key_digest(&key.subject_public_key_info()))
 }
 
-fn pem_of(der: &[u8]) -> String {
+/// Writes a certificate as PEM.
+pub fn pem_of(der: &[u8]) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let body = STANDARD.encode(der);
     let lines: Vec<&str> = body.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();

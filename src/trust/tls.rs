@@ -1,16 +1,19 @@
 //! TLS settings for both ends: 1.3 only, one fleet's authorities, nobody else's. Must not open a connection.
 
+use crate::model::time::Timestamp;
 use crate::trust::TrustError;
 use crate::trust::certificate::chain;
 use crate::trust::error::certificate_error;
-use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// HTTP/1.1 is all that is spoken.
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -72,6 +75,41 @@ pub fn client(authorities: &str, own: Option<Credentials<'_>>) -> Result<ClientC
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     config.resumption = Resumption::in_memory_sessions(CLIENT_SESSIONS);
     Ok(config)
+}
+
+/// Checks that a server's certificate will be believed by clients of these authorities under a name or address.
+///
+/// # Errors
+/// [`TrustError::Certificate`] that says why not.
+pub fn check_server(authorities: &str, certificate: &str, (name, now): (&str, Timestamp)) -> Result<(), TrustError> {
+    const WHAT: &str = "server certificate";
+    let roots = Arc::new(roots("authority of the control plane", authorities)?);
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+    let verifier = verifier.map_err(|error| certificate_error(WHAT, error))?;
+    let server = ServerName::try_from(name.to_owned());
+    let server =
+        server.map_err(|error| certificate_error(WHAT, format!("the name {name:?} can't be used: {error}")))?;
+    let links = chain(WHAT, certificate)?;
+    let checked = verifier.verify_server_cert(&links[0], &links[1..], &server, &[], unix(now));
+    checked.map(drop).map_err(|error| certificate_error(WHAT, error))
+}
+
+/// Checks that the certificate of a host or person will be believed by a server with these authorities.
+///
+/// # Errors
+/// [`TrustError::Certificate`] that says why not.
+pub fn check_client(authorities: &str, certificate: &str, now: Timestamp) -> Result<(), TrustError> {
+    const WHAT: &str = "client certificate";
+    let roots = Arc::new(roots("clients' authorities", authorities)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
+    let verifier = verifier.map_err(|error| certificate_error(WHAT, error))?;
+    let links = chain(WHAT, certificate)?;
+    let checked = verifier.verify_client_cert(&links[0], &links[1..], unix(now));
+    checked.map(drop).map_err(|error| certificate_error(WHAT, error))
+}
+
+fn unix(at: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(at.0).unwrap_or(0)))
 }
 
 fn provider() -> Arc<CryptoProvider> {
