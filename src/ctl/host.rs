@@ -1,12 +1,15 @@
 //! `convoy host …`: look at hosts and hold them back.
 
 use crate::client::operator::{self, HostAct};
+use crate::ctl::cert;
 use crate::ctl::exit::Exit;
 use crate::ctl::human::{closure, from_now};
 use crate::ctl::rollout::{Record, acted, hosts};
 use crate::ctl::session::Session;
 use crate::ctl::table::{Table, fields};
+use crate::ctl::token::RevokeRecord;
 use crate::model::id::HostName;
+use crate::model::identity::Identity;
 use crate::model::time::Timestamp;
 use crate::wire::v1::operator::HostView;
 
@@ -23,6 +26,8 @@ pub enum Verb {
     Release(ActArgs),
     /// Settle what only a person can: drift, two machines with one identity
     Resolve(ActArgs),
+    /// Shut a host out, from its next request on; a new token lets it in again
+    Revoke(RevokeArgs),
 }
 
 /// What to show.
@@ -42,6 +47,16 @@ pub struct ActArgs {
     pub record: Record,
 }
 
+/// Which host to shut out, and why.
+#[derive(Debug, clap::Args)]
+pub struct RevokeArgs {
+    /// The host
+    pub host: HostName,
+    /// Why, and whether it is only asked
+    #[command(flatten)]
+    pub record: RevokeRecord,
+}
+
 /// Runs a verb.
 ///
 /// # Errors
@@ -59,6 +74,7 @@ pub async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Hold(args) => act(session, HostAct::Hold, args).await,
         Verb::Release(args) => act(session, HostAct::Release, args).await,
         Verb::Resolve(args) => act(session, HostAct::Resolve, args).await,
+        Verb::Revoke(RevokeArgs { host, record }) => cert::revoke(session, &Identity::Agent(host), record).await,
     }
 }
 

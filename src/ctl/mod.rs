@@ -2,9 +2,14 @@
 
 pub mod exit;
 pub mod session;
+pub mod settings;
+pub mod files;
 pub mod human;
 pub mod table;
 pub mod keygen;
+pub mod init;
+pub mod token;
+pub mod cert;
 pub mod release;
 pub mod status;
 pub mod rollout;
@@ -57,6 +62,14 @@ pub enum Verb {
     Watch(watch::Args),
     /// Make a signing key
     Keygen(keygen::Args),
+    /// Make everything that a small fleet needs: keys, certificates, tokens and settings
+    Init(init::Args),
+    /// Let hosts in: one-use tokens for their first certificate
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Look at identities, make certificates for people and servers, and shut identities out
+    #[command(subcommand)]
+    Cert(cert::Verb),
     /// Show a whole rollout, failures included, with simulated hosts on this machine
     Demo(demo::Args),
     /// Print the shell completions
@@ -90,6 +103,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Events(args) => events::run(&session, args).await,
         Verb::Watch(args) => watch::run(&session, args).await,
         Verb::Keygen(args) => keygen::run(&session, &args),
+        Verb::Init(args) => init::run(&session, &args),
+        Verb::Token(verb) => token::run(&session, verb).await,
+        Verb::Cert(verb) => cert::run(&session, verb).await,
         Verb::Demo(args) => demo::run(&session, args).await,
         Verb::Completions(Completions { shell }) => {
             let mut script = Vec::new();

@@ -2,28 +2,55 @@
 
 use crate::client::http::HttpTransport;
 use crate::ctl::exit::{Exit, Mistake};
+use crate::ctl::settings::Settings;
 use crate::model::time::Timestamp;
 use crate::runtime::clock::{Clock, SystemClock};
+use crate::trust::TrustError;
+use crate::trust::key::{read_pem, read_secret_pem};
+use crate::trust::tls::{self, Credentials};
 use anyhow::Context;
+use rustls::ClientConfig;
 use serde::Serialize;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where the control plane is when nothing says so.
+const LOCAL: &str = "http://127.0.0.1:7600";
 
 /// Options that every verb understands.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
-    /// Address of the control plane
+    /// Address of the control plane; the settings file's when left out, else http://127.0.0.1:7600
     #[arg(
         long,
         global = true,
         help_heading = "Everywhere",
         value_name = "URL",
         env = "CONVOY_CONTROL_PLANE",
-        default_value = "http://127.0.0.1:7600",
         hide_env_values = true
     )]
-    pub control_plane: String,
+    pub control_plane: Option<String>,
+    /// The settings file (JSON): controlPlane, ca, certificate, key, releaseKey; ~/.config/convoy/config.json when
+    /// left out
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Everywhere",
+        value_name = "FILE",
+        env = "CONVOY_CONFIG",
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
+    /// The authority that verifies the control plane (PEM)
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The certificate that says who asks (PEM)
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "FILE")]
+    pub certificate_key: Option<PathBuf>,
     /// Print JSON instead of text
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
@@ -51,9 +78,28 @@ impl Session {
     /// Makes the transport to the control plane.
     ///
     /// # Errors
-    /// When the address can't be used.
+    /// When the address, or the files that say who asks, can't be used.
     pub fn transport(&self) -> anyhow::Result<HttpTransport> {
-        Ok(HttpTransport::new(&self.global.control_plane, None)?)
+        let settings = self.settings()?;
+        let address = settings.control_plane.as_deref().unwrap_or(LOCAL);
+        let tls = if address.starts_with("https://") { secure(&settings)? } else { None };
+        Ok(HttpTransport::new(address, tls)?)
+    }
+
+    /// Returns the settings: flags before the file.
+    ///
+    /// # Errors
+    /// When the file can't be used.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let file = Settings::find(self.global.config.as_deref())?;
+        let given = self.global.clone();
+        Ok(Settings {
+            control_plane: given.control_plane.or(file.control_plane),
+            ca: given.ca.or(file.ca),
+            certificate: given.certificate.or(file.certificate),
+            key: given.certificate_key.or(file.key),
+            release_key: file.release_key,
+        })
     }
 
     /// Returns the wall time.
@@ -94,6 +140,28 @@ impl Session {
         written.context("can't write to standard output")?;
         Ok(Exit::Success)
     }
+}
+
+/// Makes the TLS settings: who is believed, and who asks. `None` without an authority: the transport says so.
+fn secure(settings: &Settings) -> anyhow::Result<Option<ClientConfig>> {
+    let Some(ca) = &settings.ca else { return Ok(None) };
+    let authorities = read_pem(ca)?;
+    let wrong = |error: TrustError| Mistake::new(error.to_string(), "look at them with `convoy cert show FILE`");
+    let own = match (&settings.certificate, &settings.key) {
+        (Some(certificate), Some(key)) => Some((read_pem(certificate)?, read_secret_pem(key)?)),
+        (None, None) => None,
+        (Some(_), None) => return Err(incomplete("certificate", "--certificate-key", "key").into()),
+        (None, Some(_)) => return Err(incomplete("private key", "--certificate", "certificate").into()),
+    };
+    let own = own.as_ref().map(|(certificate, key)| Credentials { certificate, key });
+    Ok(Some(tls::client(&authorities, own).map_err(wrong)?))
+}
+
+fn incomplete(given: &str, flag: &str, name: &str) -> Mistake {
+    Mistake::new(
+        format!("a {given} was given alone, and certificate and private key go together"),
+        format!("give the other with {flag}, or as `{name}` in the settings file"),
+    )
 }
 
 /// Reads a text file that the caller named, at most `most` bytes.

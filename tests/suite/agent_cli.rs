@@ -1,9 +1,12 @@
 //! `convoy-agent` as a process: settings, and two agents on one state directory.
 
-use crate::process::{CONVOY_AGENT, PATIENCE, Process, run, shown, until};
+use crate::ctl_init::Fleet;
+use crate::process::{CONVOY, CONVOY_AGENT, PATIENCE, Process, run, shown, until};
 use crate::sim_world::{Disk, good, quick_machine};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 fn settings(dir: &Path, body: &serde_json::Value) -> PathBuf {
@@ -28,6 +31,50 @@ fn settings_are_checked_whole() {
     let missing = run(CONVOY_AGENT, &["check-config", "--config", "/nowhere/agent.json"]);
     assert_eq!(missing.code(), 2);
     assert!(missing.stderr.contains("/nowhere/agent.json"), "{}", missing.stderr);
+}
+
+#[test]
+fn what_is_wrong_with_the_identitys_files_is_told_with_all_else() {
+    let fleet = Fleet::new(&["--host", "web1"]);
+    let config = fleet.path("hosts/web1.json");
+    let checked = run(CONVOY_AGENT, &["check-config", "--config", &config]);
+    assert_eq!(checked.code(), 0, "{checked:?}");
+    std::fs::write(fleet.path("hosts/ca.pem"), "no certificate").unwrap();
+    std::fs::set_permissions(fleet.path("hosts/web1.token"), Permissions::from_mode(0o644)).unwrap();
+    let checked = run(CONVOY_AGENT, &["check-config", "--config", &config]);
+    assert_eq!(checked.code(), 2, "{checked:?}");
+    for words in ["ca: ", "tokenFile: ", "chmod 600"] {
+        assert!(checked.stderr.contains(words), "{words:?} is not in {}", checked.stderr);
+    }
+}
+
+#[test]
+fn an_identity_is_shown_without_its_secret() {
+    let fleet = Fleet::new(&[]);
+    let (ca, key) = (fleet.path("ca.pem"), fleet.path("ca.key"));
+    let out = fleet.path("made");
+    let issue = ["cert", "issue", "--role", "agent", "--name", "web1", "--ca-certificate", &ca, "--ca-key", &key];
+    let issued = run(CONVOY, &[&issue[..], &["--out", &out]].concat());
+    assert_eq!(issued.code(), 0, "{issued:?}");
+    let pair = json!({"host": "web1", "ca": ca, "certificate": "made/web1.pem", "key": "made/web1.key"});
+    let path = settings(fleet.dir.path(), &pair);
+    let text = run(CONVOY_AGENT, &["identity", "--config", &shown(&path)]);
+    assert_eq!(text.code(), 0, "{text:?}");
+    for words in ["web1", "good", "others", "made/web1.key"] {
+        assert!(text.stdout.contains(words), "{words:?} is not in {}", text.stdout);
+    }
+    let json = run(CONVOY_AGENT, &["identity", "--json", "--config", &shown(&path)]).json();
+    assert_eq!((&json["state"], &json["managedByAgent"]), (&json!("good"), &json!(false)));
+    assert!(!json.to_string().contains("PRIVATE"));
+    let own = settings(fleet.dir.path(), &json!({"host": "web1", "ca": ca, "identityDir": fleet.path("id")}));
+    let json = run(CONVOY_AGENT, &["identity", "--json", "--config", &shown(&own)]).json();
+    assert_eq!(json["state"], json!("none"));
+    std::fs::create_dir(fleet.path("id")).unwrap();
+    std::fs::copy(fleet.path("made/web1.key"), fleet.path("id/key.pem")).unwrap();
+    std::fs::copy(fleet.path("admin.pem"), fleet.path("id/certificate.pem")).unwrap();
+    let json = run(CONVOY_AGENT, &["identity", "--json", "--config", &shown(&own)]).json();
+    assert_eq!(json["state"], json!("key-only"));
+    assert!(json["why"].as_str().unwrap().contains("admin/admin"), "{json}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod ctl_offline;
 mod wire;
 mod ctl_fake;
 mod ctl_online;
+mod ctl_init;
+mod ctl_access;
 mod cp_files;
 mod cp_run;
 mod ctl_help;

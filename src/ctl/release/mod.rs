@@ -1,6 +1,7 @@
 //! `convoy release …`: make, look at and publish signed releases.
 
 pub mod sign;
+pub mod signer;
 pub mod show;
 pub mod publish;
 
@@ -32,8 +33,8 @@ pub enum Verb {
 /// See [`crate::ctl::run`].
 pub async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
     match verb {
-        Verb::Sign(args) => sign::sign(session, &args),
-        Verb::Renew(args) => sign::renew(session, &args),
+        Verb::Sign(args) => sign::sign(session, &args).await,
+        Verb::Renew(args) => sign::renew(session, &args).await,
         Verb::Publish(args) => publish::run(session, &args).await,
         Verb::Show(args) => show::show(session, &args).await,
         Verb::Verify(args) => show::verify(session, &args),

@@ -1,8 +1,10 @@
-//! `convoy release publish`: sends a signed release; with `--dry-run` only looks at what it would meet.
+//! `convoy release publish`: sends a signed release, or signs a manifest and sends it; with `--dry-run` only looks at
+//! what it would meet.
 
 use crate::client::operator;
-use crate::ctl::exit::Exit;
+use crate::ctl::exit::{Exit, Mistake};
 use crate::ctl::human::{clean, count};
+use crate::ctl::release::sign::{Signing, signed};
 use crate::ctl::release::{lease_of, load};
 use crate::ctl::session::Session;
 use crate::wire::v1::operator::{ActResponse, Published, RolloutView};
@@ -14,7 +16,17 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The signed release
-    pub file: PathBuf,
+    #[arg(required_unless_present = "manifest", conflicts_with_all = ["manifest", "sequence", "keys", "signer"])]
+    pub file: Option<PathBuf>,
+    /// Sign this manifest (JSON) and publish it in one step
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// How it is signed
+    #[command(flatten)]
+    pub signing: Signing,
+    /// The release's place in the one sequence of the fleet; the seconds since 1970 when left out, which only grow
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub sequence: Option<u64>,
     /// Only say what would happen
     #[arg(long)]
     pub dry_run: bool,
@@ -25,8 +37,12 @@ pub struct Args {
 /// # Errors
 /// See [`crate::ctl::run`].
 pub async fn run(session: &Session, args: &Args) -> anyhow::Result<Exit> {
-    let signed = load(&args.file)?;
     let transport = session.transport()?;
+    let signed = match (&args.file, &args.manifest) {
+        (Some(file), _) => load(file)?,
+        (None, Some(manifest)) => signed(session, (manifest, args.sequence), &args.signing).await?,
+        (None, None) => return Err(Mistake::new("nothing to publish was named", "give FILE or --manifest").into()),
+    };
     if args.dry_run {
         let known = operator::rollouts(&transport, false).await?;
         let would = ActResponse { done: meets(&lease_of(&signed)?, &known), dry_run: true };

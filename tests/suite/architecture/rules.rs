@@ -31,6 +31,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/agent", &["model", "wire", "trust", "client", "system", "probe", "runtime"]),
     ("src/activator", &["model", "wire", "trust", "system", "runtime"]),
     ("src/ctl", &["model", "wire", "trust", "client", "runtime"]),
+    // A signer that is not here is a process, and those start in system::exec.
+    ("src/ctl/release/signer", &["model", "wire", "trust", "runtime", "system"]),
     ("src/ctl/demo", &["model", "wire", "trust", "store", "client", "system", "plane", "agent", "runtime"]),
     (
         // Whole programs: what `bin` may, so that the demo's processes can be started from one file.
