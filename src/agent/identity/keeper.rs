@@ -4,9 +4,10 @@
 use crate::agent::identity::ask::{Asking, no_identity};
 use crate::agent::identity::board::Board;
 use crate::agent::identity::current::Current;
+use crate::agent::identity::failed::Failed;
 use crate::agent::identity::files::{self, Files, Held, Stamps, Whole};
+use crate::agent::identity::verdict::{Verdict, gist, verdict};
 use crate::agent::identity::{IdentitySettings, Source};
-use crate::client::handshake::Handshake;
 use crate::client::{Answer, ClientError, Request, Transport};
 use crate::model::id::HostName;
 use crate::runtime::clock::Clock;
@@ -20,11 +21,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// After the control plane refused to issue, it is asked again no sooner, unless the token's file has changed: only
-/// a person can change its mind.
-const REFUSED_PAUSE: Duration = Duration::from_secs(30);
-/// After any other failure it is asked no sooner; the driver's own waits grow beyond this.
-const FAILED_PAUSE: Duration = Duration::from_secs(1);
 /// A certificate that was just issued is used at least this long, whatever this host's clock says of its dates.
 const SETTLED: Duration = Duration::from_secs(30);
 
@@ -68,13 +64,6 @@ struct State {
     settled: Option<Instant>,
     renew_again: Option<Instant>,
     failed: Option<Failed>,
-}
-
-/// The last failure to get a certificate.
-struct Failed {
-    until: Instant,
-    token: Option<files::Stamp>,
-    why: ClientError,
 }
 
 /// What is to be done before an exchange.
@@ -217,8 +206,7 @@ impl Keeper {
         };
         let stamp = token.as_deref().map(files::stamp);
         if let Some(failed) = &self.lock().failed
-            && Instant::now() < failed.until
-            && failed.token == stamp
+            && failed.rests(stamp)
         {
             return Err(failed.why.clone());
         }
@@ -249,8 +237,7 @@ impl Keeper {
     }
 
     fn failed(&self, token: Option<files::Stamp>, why: ClientError) {
-        let pause = if matches!(why, ClientError::Refused { .. }) { REFUSED_PAUSE } else { FAILED_PAUSE };
-        self.lock().failed = Some(Failed { until: Instant::now() + pause, token, why });
+        self.lock().failed = Some(Failed::now(token, why));
     }
 
     /// Renews, or goes on with the certificate that there is.
@@ -282,21 +269,16 @@ impl Keeper {
 
     /// Learns from an exchange whether the certificate counts.
     fn judge(&self, used: &Arc<Current>, answer: &Result<Answer, ClientError>) {
-        let turned_down = match answer {
-            Ok(answer) if answer.status == 401 => crate::client::refusal(answer),
-            Ok(_) => return self.board.trouble(None),
-            Err(error @ ClientError::Insecure { why, .. }) => {
-                self.trouble(error);
-                if !is_about_us(*why) {
-                    return;
-                }
-                error.clone()
+        match verdict(answer) {
+            Verdict::Known => self.board.trouble(None),
+            Verdict::Nothing => {}
+            Verdict::Cut(why) => self.trouble(&why),
+            Verdict::TurnedDown(why) => {
+                self.trouble(&why);
+                let mut state = self.lock();
+                state.doubted |= state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, used));
             }
-            Err(_) => return,
-        };
-        self.trouble(&turned_down);
-        let mut state = self.lock();
-        state.doubted |= state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, used));
+        }
     }
 
     fn trouble(&self, why: &ClientError) {
@@ -309,28 +291,5 @@ impl Keeper {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What tells two failures apart: not the id of the request.
-fn gist(why: &ClientError) -> String {
-    match why {
-        ClientError::Refused { code, .. } => code.clone(),
-        ClientError::Unreachable { at, .. } => at.clone(),
-        ClientError::Insecure { .. } | ClientError::NoIdentity { .. } | ClientError::Garbled { .. } => why.to_string(),
-    }
-}
-
-/// Tells whether a failed handshake was about this host's certificate.
-fn is_about_us(why: Handshake) -> bool {
-    match why {
-        Handshake::OwnExpired | Handshake::OwnForeign | Handshake::OwnMissing | Handshake::OwnRevoked => true,
-        Handshake::ServerForeign
-        | Handshake::ServerName
-        | Handshake::ServerDates
-        | Handshake::Version
-        | Handshake::PlainServer
-        | Handshake::SecureServer
-        | Handshake::Other => false,
     }
 }

@@ -13,6 +13,8 @@ pub mod board;
 pub mod files;
 pub mod ask;
 pub mod current;
+pub mod failed;
+pub mod verdict;
 pub mod keeper;
 pub mod report;
 

@@ -40,7 +40,10 @@ pub(super) fn admin(making: &mut Making<'_>, signs: &Signs) -> anyhow::Result<Na
         let (certificate, key) = (whole(certificate)?, whole(key)?);
         let pem = pair_of(&certificate, &key)?;
         let shown = certificate.display();
-        check_client(&signs.bundle, &pem, making.now).with_context(|| shown.to_string())?;
+        check_client(&signs.bundle, &pem, making.now).map_err(|why| {
+            let hint = "it has to be signed by the authority that is in use: give that with --ca-certificate";
+            Mistake::new(format!("{shown}: {why}"), hint)
+        })?;
         let who = presented(&chain("admin's certificate", &pem)?[0]).with_context(|| shown.to_string())?;
         if who.identity.role() != Role::Admin {
             let what = format!("{shown} is for {}, and an admin is needed", who.identity);
