@@ -5,9 +5,10 @@ use crate::agent::identity::board::Board;
 use crate::agent::identity::keeper::{Dial, Keeper, KeeperParts};
 use crate::agent::identity::report::{self, Report};
 use crate::agent::journal::file::DiskFile;
-use crate::agent::{Connect, Parts};
+use crate::agent::{Connect, Parts, STALL};
 use crate::client::Transport;
 use crate::client::http::{BadAddress, HttpTransport};
+use crate::runtime::alive::Alive;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::log::{LogFormat, start};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
@@ -182,7 +183,9 @@ async fn live(config: Config) -> Result<(), String> {
     let board = Arc::new(Board::new(config.host.clone(), Box::new(systemd::status)));
     let connect = connect(&config, machine.clock(), Arc::clone(&board))?;
     systemd::ready("starting");
-    tokio::spawn(systemd::watchdog(stop.clone(), || true));
+    let alive = Alive::new();
+    let watched = alive.clone();
+    tokio::spawn(systemd::watchdog(stop.clone(), move || watched.within(STALL)));
     let parts = Parts {
         host: config.host,
         clock: machine.clock(),
@@ -193,6 +196,7 @@ async fn live(config: Config) -> Result<(), String> {
         net: crate::agent::real_net(),
         say: Box::new(move |line| board.say(line)),
         heartbeat_floor: config.heartbeat_floor,
+        alive,
         stop,
     };
     crate::agent::run(parts).await.map_err(|why| chain(&why))?;
