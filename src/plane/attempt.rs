@@ -50,7 +50,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Opens the next attempt of a record that is final.
+    /// Opens the next attempt of a record that is final, or that waits behind a quarantine which is lifted for it.
     ///
     /// # Errors
     /// The store's.
