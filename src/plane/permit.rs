@@ -64,7 +64,7 @@ impl Desk<'_> {
         let quarantined = self.tx.quarantines(&id.channel)?;
         let case = Case {
             host: self.facts(kept.host())?,
-            tally: without(self.tally(id, kept.row.wave)?, &kept.row),
+            tally: without(self.tally(&rollout, kept.row.wave)?, &kept.row),
             budgets: self.budgets(kept, &loaded)?,
             newest,
             elsewhere: self.elsewhere(kept)?,

@@ -1,7 +1,7 @@
 //! Lost and set-aside hosts: views over facts that move a wave's counts and never a row.
 
 use crate::model::id::{HostName, RolloutId, Tag};
-use crate::model::rollout::Tally;
+use crate::model::rollout::{Rollout, Tally};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -64,6 +64,14 @@ impl Counts {
 }
 
 impl Judged {
+    /// Returns what it counts as once an operator has forgiven the host's failure by name.
+    fn forgiven(self) -> Self {
+        match self {
+            Self::Lost | Self::LostForgiven => Self::LostForgiven,
+            Self::SetAside | Self::AssumedInFlight => self,
+        }
+    }
+
     fn frees_budget(self) -> bool {
         match self {
             Self::Lost | Self::LostForgiven => true,
@@ -82,6 +90,22 @@ impl Tables {
                 moved(self.lost_in.entry(tag.clone()).or_default());
             }
         }
+    }
+}
+
+impl Tables {
+    fn counts(&self, rollout: &Rollout, wave: u32) -> Counts {
+        let mut counts = self.waves.get(&(rollout.id.clone(), wave)).copied().unwrap_or_default();
+        let judged = rollout.forgiven.iter().filter_map(|host| self.hosts.get(host)).flatten();
+        for verdict in judged.filter(|verdict| verdict.rollout == rollout.id && verdict.wave == wave) {
+            let forgiven = verdict.judged.forgiven();
+            if forgiven != verdict.judged {
+                let left = counts.of(verdict.judged);
+                *left = left.saturating_sub(1);
+                *counts.of(forgiven) += 1;
+            }
+        }
+        counts
     }
 }
 
@@ -126,10 +150,11 @@ impl Silence {
         lost.map(|(host, _)| host.clone()).collect()
     }
 
-    /// Moves a wave's counts from what the rows say to what silence makes of them.
+    /// Moves a wave's counts from what the rows say to what silence makes of them. A host that an operator has
+    /// forgiven since it was judged counts as forgiven at once.
     #[must_use]
-    pub fn over(&self, (rollout, wave): (&RolloutId, u32), mut tally: Tally) -> Tally {
-        let counts = self.lock().waves.get(&(rollout.clone(), wave)).copied().unwrap_or_default();
+    pub fn over(&self, (rollout, wave): (&Rollout, u32), mut tally: Tally) -> Tally {
+        let counts = self.lock().counts(rollout, wave);
         let shift = |from: &mut u32, to: &mut u32, n: u32| {
             let n = n.min(*from);
             *from -= n;
@@ -152,6 +177,23 @@ impl Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fleet::InFlight;
+    use crate::model::rollout::RolloutState;
+
+    /// A rollout of which only the name and the forgiven hosts matter here.
+    fn rollout(forgiven: &[&str]) -> Rollout {
+        Rollout {
+            id: "stable@1".parse().unwrap(),
+            waves: Vec::new(),
+            state: RolloutState::Opened,
+            forgiven: forgiven.iter().map(|host| HostName::new(*host).unwrap()).collect(),
+            wave_done_at: None,
+            approved: BTreeMap::new(),
+            promoted: None,
+            on_halt: InFlight::Finish,
+            on_supersede: InFlight::Finish,
+        }
+    }
 
     fn verdict(judged: Judged) -> Verdict {
         let budgets = vec![Tag::new("db").unwrap()];
@@ -160,9 +202,9 @@ mod tests {
 
     #[test]
     fn a_lost_host_is_a_failure_and_frees_its_slot_until_it_returns() {
-        let (silence, host, rollout) = (Silence::default(), HostName::new("a").unwrap(), "stable@1".parse().unwrap());
+        let (silence, host, rollout) = (Silence::default(), HostName::new("a").unwrap(), rollout(&[]));
         let rows = Tally { in_flight: 2, waiting: 1, ..Tally::default() };
-        assert!(silence.replace(&host, vec![verdict(Judged::Lost)]).contains(&rollout));
+        assert!(silence.replace(&host, vec![verdict(Judged::Lost)]).contains(&rollout.id));
         let moved = silence.over((&rollout, 0), rows);
         assert_eq!((moved.in_flight, moved.failed, moved.waiting), (1, 1, 1));
         assert_eq!(silence.lost_in_budget(&Tag::new("db").unwrap()), 1);
@@ -174,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_set_aside_host_is_not_waited_for_and_an_assumed_one_is_in_flight() {
-        let (silence, rollout) = (Silence::default(), "stable@1".parse().unwrap());
+        let (silence, rollout) = (Silence::default(), rollout(&[]));
         silence.replace(&HostName::new("a").unwrap(), vec![verdict(Judged::SetAside)]);
         silence.replace(&HostName::new("b").unwrap(), vec![verdict(Judged::AssumedInFlight)]);
         let moved = silence.over((&rollout, 0), Tally { waiting: 3, ..Tally::default() });
@@ -182,8 +224,19 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_host_that_was_forgiven_since_is_no_failure() {
+        let silence = Silence::default();
+        silence.replace(&HostName::new("a").unwrap(), vec![verdict(Judged::Lost)]);
+        silence.replace(&HostName::new("b").unwrap(), vec![verdict(Judged::Lost)]);
+        let rows = Tally { in_flight: 2, ..Tally::default() };
+        let moved = silence.over((&rollout(&["a"]), 0), rows);
+        assert_eq!((moved.in_flight, moved.failed, moved.neutral), (0, 1, 1));
+        assert_eq!(silence.over((&rollout(&["a"]), 1), rows), rows, "in its own wave only");
+    }
+
+    #[test]
     fn counts_never_move_more_than_there_is() {
-        let (silence, rollout) = (Silence::default(), "stable@1".parse().unwrap());
+        let (silence, rollout) = (Silence::default(), rollout(&[]));
         silence.replace(&HostName::new("a").unwrap(), vec![verdict(Judged::SetAside)]);
         assert_eq!(silence.over((&rollout, 0), Tally::default()), Tally::default());
     }

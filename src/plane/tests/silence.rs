@@ -57,6 +57,25 @@ async fn a_silent_host_in_flight_is_lost_only_after_its_limit_and_corrected_when
 }
 
 #[tokio::test]
+async fn resume_of_a_halt_for_a_lost_host_forgives_it_at_once() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "b"]).await;
+    let mut a = Host::up("a", &trial).await;
+    a.start(&trial, "stable@1").await;
+    trial.clock.pass(LONG);
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@1").await.state, "Halted");
+    let answer = trial.act("/v1/rollouts/stable@1/resume", json!({ "by": "ann" })).await;
+    assert!(answer["done"].to_string().contains("is advancing in wave 1"), "{answer}");
+    for _ in 0..2 {
+        let view = trial.rollout("stable@1").await;
+        let wave = &view.waves[0];
+        assert_eq!((view.state.as_str(), wave.in_flight, wave.failed, wave.neutral), ("Advancing", 0, 0, 1));
+        trial.look().await;
+    }
+}
+
+#[tokio::test]
 async fn a_permit_that_was_never_used_is_in_flight_until_the_host_speaks_or_is_lost() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a"]).await;
