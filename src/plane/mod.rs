@@ -30,6 +30,7 @@ pub mod publish;
 pub mod offers;
 pub mod dispatch;
 pub mod heartbeat;
+pub mod newest;
 pub mod restored;
 pub mod attempt;
 pub mod operate;

@@ -60,7 +60,7 @@ impl Desk<'_> {
         if is_preparing(&row, &rollout) {
             return Ok(None);
         }
-        let newest = self.tx.latest_rollout(&id.channel)?.map_or_else(|| id.clone(), |row| row.id);
+        let newest = self.newest_rollout(&id.channel)?.map_or_else(|| id.clone(), |row| row.id);
         let quarantined = self.tx.quarantines(&id.channel)?;
         let case = Case {
             host: self.facts(kept.host())?,
@@ -129,7 +129,7 @@ impl Desk<'_> {
 
     fn channels_done(&self, loaded: &Loaded) -> Done<BTreeMap<Channel, bool>> {
         let done = |channel: &Channel| -> Done<(Channel, bool)> {
-            let Some(row) = self.tx.latest_rollout(channel)? else { return Ok((channel.clone(), false)) };
+            let Some(row) = self.newest_rollout(channel)? else { return Ok((channel.clone(), false)) };
             let body = read_rollout(&row.body).map_err(PlaneError::Stored)?;
             Ok((channel.clone(), body.rollout.state == RolloutState::Completed))
         };

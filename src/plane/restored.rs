@@ -19,8 +19,6 @@ use std::sync::Arc;
 
 /// The setting that remembers what was lost.
 const SETTING: &str = "restored";
-/// How many rollouts are looked at: the open ones and their forerunners.
-const RECENT: usize = 64;
 /// How many foreign marks are remembered; the oldest go first.
 const MAX_MARKS: usize = 32;
 
@@ -110,7 +108,7 @@ impl Desk<'_> {
         self.follow.restored = Some(true);
         let event = happening(json!({ "kind": "storeRestored", "text": text }))?;
         self.note(Note { host: None, rollout: None, event, refused: None })?;
-        for row in self.tx.rollouts(false, RECENT)? {
+        for row in self.concerned()? {
             self.pause_restored(&row.id)?;
         }
         Ok(())
@@ -148,7 +146,7 @@ impl Desk<'_> {
             return Ok(());
         }
         self.mark_restored(id, false)?;
-        for row in self.tx.rollouts(false, RECENT)? {
+        for row in self.concerned()? {
             if self.known_rollout(&row.id)?.1.restored {
                 return Ok(());
             }

@@ -8,9 +8,10 @@ use crate::model::fleet::Release;
 use crate::model::id::{HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutEvent, RolloutState};
 use crate::plane::Plane;
-use crate::plane::advance::{ITSELF, is_open, is_preparing};
+use crate::plane::advance::{ITSELF, is_preparing};
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::newest::MAX_CHANNELS;
 use crate::store::rows::{ReleaseRow, RolloutRow};
 use crate::trust::{self, Verified};
 use crate::wire::stored::{RolloutBody, write_rollout};
@@ -18,8 +19,6 @@ use crate::wire::v1::operator::Published;
 use crate::wire::v1::release::SignedRelease;
 use std::sync::Arc;
 
-/// How many rollouts are looked at for ones that are older or unfinished.
-const RECENT: usize = 64;
 /// A manifest above this size is verified away from the threads that answer requests, in bytes.
 const LARGE: usize = 1024 * 1024;
 
@@ -70,16 +69,7 @@ impl Plane {
     /// # Errors
     /// The store's.
     pub async fn finish_publishing(self: &Arc<Self>) -> Done<()> {
-        let unfinished = self.look(|desk| {
-            let mut ids = Vec::new();
-            for row in desk.tx.rollouts(false, RECENT)? {
-                if desk.rollout(&row.id)?.is_some_and(|(row, body)| is_preparing(&row, &body.rollout)) {
-                    ids.push(row.id);
-                }
-            }
-            Ok(ids)
-        });
-        for id in unfinished.await? {
+        for RolloutRow { id, .. } in self.look(|desk| desk.unfinished()).await? {
             tracing::info!(rollout.id = %id, "going on with the publishing of {id}, which a stop interrupted");
             self.finish(&id).await?;
         }
@@ -145,19 +135,11 @@ impl Desk<'_> {
     }
 
     fn supersede_older(&mut self, id: &RolloutId) -> Done<()> {
-        let mut newest_seen = false;
-        for row in self.tx.rollouts(false, RECENT)? {
-            if row.id.channel != id.channel || row.id == *id {
-                continue;
-            }
-            let (row, body) = self.known_rollout(&row.id)?;
-            let concerned = is_open(&body.rollout.state) || !newest_seen;
-            newest_seen = true;
-            if concerned && !is_preparing(&row, &body.rollout) {
-                let superseded = RolloutEvent::Superseded(id.clone());
-                // One that ended before stays as it ended.
-                let _ended = self.move_rollout((row, body), &superseded, ITSELF)?;
-            }
+        let open = self.tx.rollouts(true, MAX_CHANNELS)?.into_iter().filter(|row| row.id.channel == id.channel);
+        for older in self.newest_rollout(&id.channel)?.into_iter().chain(open) {
+            let superseded = RolloutEvent::Superseded(id.clone());
+            // One that ended before stays as it ended.
+            let _ended = self.move_rollout(self.known_rollout(&older.id)?, &superseded, ITSELF)?;
         }
         Ok(())
     }

@@ -158,3 +158,30 @@ async fn what_comes_back_to_wait_in_an_ended_rollout_is_cancelled() {
         assert_eq!(host.told(&trial).await, ["cancel stable@1", "start stable@2"]);
     }
 }
+
+#[tokio::test]
+async fn a_busy_channel_hides_nothing_of_a_quiet_one() {
+    let trial = Trial::new().await;
+    trial.publish("stable@1", json!([{ "name": "all", "hosts": ["a", "b"] }]), json!({})).await;
+    let (mut a, mut b) = (Host::up("a", &trial).await, Host::up("b", &trial).await);
+    a.converge(&trial, "stable@1").await;
+    for n in 1..=70 {
+        trial.publish_simple(&format!("dev@{n}"), &["d"]).await;
+    }
+    let (_, fleet) = trial.get("/v1/fleet").await;
+    let shown: Vec<_> = fleet["rollouts"].as_array().unwrap().iter().map(|view| view["id"].clone()).collect();
+    assert_eq!(shown, ["dev@70", "stable@1"]);
+    assert!(trial.why("a").await["summary"].to_string().contains("converged in stable@1"));
+    a.running = crate::plane::tests::trial::closure("3", "a");
+    a.beat(&trial).await;
+    assert!(trial.kinds().await.contains(&"drifted".to_owned()));
+    let trial = trial.restart().await;
+    let (_, fleet) = trial.get("/v1/fleet").await;
+    assert_eq!(fleet["byState"]["Converged"], 1, "{fleet}");
+    let store_id = crate::model::id::StoreId::new("f".repeat(32)).unwrap();
+    b.seen = Some(crate::wire::v1::agent::StoreMarkBody { store_id, commit_count: 1 });
+    b.beat(&trial).await;
+    assert_eq!(trial.rollout("stable@1").await.why.as_deref(), Some("paused by restored"));
+    trial.publish_simple("stable@2", &["a", "b"]).await;
+    assert_eq!(trial.rollout("stable@1").await.state, "Superseded");
+}

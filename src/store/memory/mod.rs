@@ -2,6 +2,7 @@
 //! deterministic: jobs run at once, in the caller's turn, and every list has an order.
 
 mod state;
+mod newest;
 mod tx;
 
 use crate::model::id::StoreId;
