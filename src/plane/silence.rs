@@ -10,6 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub enum Judged {
     /// Permitted, past its limit and grace: a failure until it returns.
     Lost,
+    /// The same, of one that has failed already and was going back: it is a failure as it is, and not in flight any more.
+    LostFailing,
     /// The same, but its failure was forgiven by name.
     LostForgiven,
     /// Without a permit past the grace: neither waited for nor counted.
@@ -47,6 +49,7 @@ struct Tables {
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     lost: u32,
+    failing: u32,
     forgiven: u32,
     set_aside: u32,
     assumed: u32,
@@ -56,6 +59,7 @@ impl Counts {
     fn of(&mut self, judged: Judged) -> &mut u32 {
         match judged {
             Judged::Lost => &mut self.lost,
+            Judged::LostFailing => &mut self.failing,
             Judged::LostForgiven => &mut self.forgiven,
             Judged::SetAside => &mut self.set_aside,
             Judged::AssumedInFlight => &mut self.assumed,
@@ -67,14 +71,16 @@ impl Judged {
     /// Returns what it counts as once an operator has forgiven the host's failure by name.
     fn forgiven(self) -> Self {
         match self {
-            Self::Lost | Self::LostForgiven => Self::LostForgiven,
+            Self::Lost | Self::LostFailing | Self::LostForgiven => Self::LostForgiven,
             Self::SetAside | Self::AssumedInFlight => self,
         }
     }
 
-    fn frees_budget(self) -> bool {
+    /// Tells whether the host held a permit past its limit and grace.
+    #[must_use]
+    pub fn is_lost(self) -> bool {
         match self {
-            Self::Lost | Self::LostForgiven => true,
+            Self::Lost | Self::LostFailing | Self::LostForgiven => true,
             Self::SetAside | Self::AssumedInFlight => false,
         }
     }
@@ -85,7 +91,7 @@ impl Tables {
         let moved = |n: &mut u32| *n = if up { n.saturating_add(1) } else { n.saturating_sub(1) };
         let counts = self.waves.entry((verdict.rollout.clone(), verdict.wave)).or_default();
         moved(counts.of(verdict.judged));
-        if verdict.judged.frees_budget() {
+        if verdict.judged.is_lost() {
             for tag in &verdict.budgets {
                 moved(self.lost_in.entry(tag.clone()).or_default());
             }
@@ -161,6 +167,7 @@ impl Silence {
             *to += n;
         };
         shift(&mut tally.in_flight, &mut tally.failed, counts.lost);
+        tally.in_flight = tally.in_flight.saturating_sub(counts.failing);
         shift(&mut tally.in_flight, &mut tally.neutral, counts.forgiven);
         shift(&mut tally.waiting, &mut tally.set_aside, counts.set_aside);
         shift(&mut tally.waiting, &mut tally.in_flight, counts.assumed);
@@ -232,6 +239,17 @@ mod tests {
         let moved = silence.over((&rollout(&["a"]), 0), rows);
         assert_eq!((moved.in_flight, moved.failed, moved.neutral), (0, 1, 1));
         assert_eq!(silence.over((&rollout(&["a"]), 1), rows), rows, "in its own wave only");
+    }
+
+    #[test]
+    fn a_host_that_had_failed_when_it_was_lost_is_one_failure() {
+        let (silence, failing) = (Silence::default(), Tally { in_flight: 2, failed: 1, ..Tally::default() });
+        silence.replace(&HostName::new("a").unwrap(), vec![verdict(Judged::LostFailing)]);
+        let moved = silence.over((&rollout(&[]), 0), failing);
+        assert_eq!((moved.in_flight, moved.failed), (1, 1));
+        // Forgiven, its row counts as in flight only.
+        let moved = silence.over((&rollout(&["a"]), 0), Tally { in_flight: 2, ..Tally::default() });
+        assert_eq!((moved.in_flight, moved.failed, moved.neutral), (1, 0, 1));
     }
 
     #[test]

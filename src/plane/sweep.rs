@@ -10,7 +10,7 @@ use crate::plane::ledger::Kept;
 use crate::plane::liveness::Seen;
 use crate::plane::permit::in_flight;
 use crate::plane::silence::{Judged, Verdict};
-use crate::store::rows::HostRow;
+use crate::store::rows::{Bucket, HostRow};
 use crate::wire::stored::{HostBody, write_host};
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,6 +161,9 @@ impl Desk<'_> {
     }
 
     fn lost_as(&self, kept: &Kept) -> Done<Judged> {
+        if kept.row.bucket == Bucket::Failing {
+            return Ok(Judged::LostFailing);
+        }
         let forgiven = self.rollout(&kept.row.rollout)?;
         let forgiven = forgiven.is_some_and(|(_, body)| body.rollout.forgiven.contains(kept.host()));
         Ok(if forgiven { Judged::LostForgiven } else { Judged::Lost })

@@ -57,6 +57,24 @@ async fn a_silent_host_in_flight_is_lost_only_after_its_limit_and_corrected_when
 }
 
 #[tokio::test]
+async fn a_host_that_failed_and_never_returned_is_one_failure() {
+    let trial = Trial::new().await;
+    let waves = json!([{ "name": "all", "hosts": ["a", "b"], "maxFailures": 1 }]);
+    trial.publish("stable@1", waves, json!({})).await;
+    let mut a = Host::up("a", &trial).await;
+    a.start(&trial, "stable@1").await;
+    a.fail(&trial, "stable@1").await;
+    trial.clock.pass(LONG);
+    trial.look().await;
+    let view = trial.rollout("stable@1").await;
+    assert_eq!((view.state.as_str(), view.waves[0].in_flight, view.waves[0].failed), ("Advancing", 0, 1));
+    assert!(trial.attempt("stable@1", "a").await.lost);
+    a.go_back(&trial, "stable@1").await;
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@1").await.waves[0].failed, 1);
+}
+
+#[tokio::test]
 async fn resume_of_a_halt_for_a_lost_host_forgives_it_at_once() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a", "b"]).await;

@@ -57,7 +57,7 @@ impl Plane {
         };
         for (host, newest) in newest {
             let state = match self.silence.of(&host, &newest.rollout) {
-                Some(Judged::Lost | Judged::LostForgiven) => "Lost".to_owned(),
+                Some(Judged::Lost | Judged::LostFailing | Judged::LostForgiven) => "Lost".to_owned(),
                 Some(Judged::SetAside) => "SetAside".to_owned(),
                 Some(Judged::AssumedInFlight) | None => newest.state.to_string(),
             };

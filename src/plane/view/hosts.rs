@@ -85,7 +85,7 @@ impl Desk<'_> {
             state: kept.row.state.to_string(),
             is_final: kept.row.is_final,
             in_flight: in_flight(kept.row.bucket),
-            lost: matches!(judged, Some(Judged::Lost | Judged::LostForgiven)),
+            lost: judged.is_some_and(Judged::is_lost),
             verdict: verdict(&kept.body.progress),
             since: date(kept.body.state_since),
             target: kept.target().to_string(),
