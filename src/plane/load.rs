@@ -24,8 +24,10 @@ impl Plane {
         for row in self.look(|desk| desk.concerned()).await?.into_iter().rev() {
             self.load_records(&row.id, row.opened).await?;
         }
-        let open = self.look(|desk| Ok(desk.loss()?.is_some_and(|loss| loss.open))).await?;
-        self.restored.store(open, Ordering::Release);
+        if let Some(loss) = self.look(|desk| desk.loss()).await? {
+            self.restored.store(loss.open, Ordering::Release);
+            self.noticed_loss();
+        }
         Ok(())
     }
 

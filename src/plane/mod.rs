@@ -109,6 +109,8 @@ pub struct Plane {
     requests: AtomicU64,
     chores_left: AtomicBool,
     restored: AtomicBool,
+    losses: AtomicU64,
+    judged_losses: AtomicU64,
     metrics: metrics::Counters,
 }
 
@@ -144,6 +146,8 @@ impl Plane {
             jobs: AtomicU64::new(0),
             chores_left: AtomicBool::new(true),
             restored: AtomicBool::new(false),
+            losses: AtomicU64::new(0),
+            judged_losses: AtomicU64::new(0),
             metrics: metrics::Counters::default(),
         });
         plane.load().await?;
@@ -176,10 +180,13 @@ impl Plane {
         &self.config
     }
 
-    /// Returns how long it has been up and what grace that leaves.
+    /// Returns how long it has been up and what grace that leaves. After a loss it lasts until silence was judged: before,
+    /// nobody knows which hosts may be in flight.
     #[must_use]
     pub fn facts(&self) -> PlaneFacts {
-        PlaneFacts { up_for: self.up().saturating_sub(self.started), grace: self.config.heartbeat }
+        let (up_for, grace) = (self.up().saturating_sub(self.started), self.config.heartbeat);
+        let grace = if self.owes_judgement() { grace.max(up_for + sweep::SOON) } else { grace };
+        PlaneFacts { up_for, grace }
     }
 
     fn next_job(&self) -> u64 {

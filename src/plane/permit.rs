@@ -10,6 +10,7 @@ use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::ledger::Kept;
 use crate::plane::releases::Loaded;
+use crate::plane::silence::Judged;
 use crate::store::rows::{Bucket, PermitRow, RecordRow};
 use crate::wire::stored::{RolloutBody, read_rollout};
 use crate::wire::v1::agent::PermitAnswer;
@@ -102,11 +103,13 @@ impl Desk<'_> {
 
     fn budgets(&self, kept: &Kept, loaded: &Loaded) -> Done<BTreeMap<Tag, u32>> {
         let own = u32::from(in_flight(kept.row.bucket));
+        let assumed = self.plane.silence.of(kept.host(), &kept.row.rollout) == Some(Judged::AssumedInFlight);
         let counted = loaded.release.policy.budgets.keys().filter(|tag| kept.row.budgets.contains(*tag));
         let count = |tag: &Tag| -> Done<(Tag, u32)> {
             let rows = self.tx.budget_in_flight(tag)?;
             let lost = self.plane.silence.lost_in_budget(tag);
-            Ok((tag.clone(), rows.saturating_sub(own).saturating_sub(lost)))
+            let others = self.plane.silence.assumed_in_budget(tag).saturating_sub(u32::from(assumed));
+            Ok((tag.clone(), rows.saturating_sub(own).saturating_sub(lost).saturating_add(others)))
         };
         counted.map(count).collect()
     }

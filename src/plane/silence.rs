@@ -44,6 +44,7 @@ struct Tables {
     hosts: BTreeMap<HostName, Vec<Verdict>>,
     waves: BTreeMap<(RolloutId, u32), Counts>,
     lost_in: BTreeMap<Tag, u32>,
+    assumed_in: BTreeMap<Tag, u32>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -91,10 +92,13 @@ impl Tables {
         let moved = |n: &mut u32| *n = if up { n.saturating_add(1) } else { n.saturating_sub(1) };
         let counts = self.waves.entry((verdict.rollout.clone(), verdict.wave)).or_default();
         moved(counts.of(verdict.judged));
-        if verdict.judged.is_lost() {
-            for tag in &verdict.budgets {
-                moved(self.lost_in.entry(tag.clone()).or_default());
-            }
+        let table = match verdict.judged {
+            Judged::Lost | Judged::LostFailing | Judged::LostForgiven => &mut self.lost_in,
+            Judged::AssumedInFlight => &mut self.assumed_in,
+            Judged::SetAside => return,
+        };
+        for tag in &verdict.budgets {
+            moved(table.entry(tag.clone()).or_default());
         }
     }
 }
@@ -172,6 +176,12 @@ impl Silence {
         shift(&mut tally.waiting, &mut tally.set_aside, counts.set_aside);
         shift(&mut tally.waiting, &mut tally.in_flight, counts.assumed);
         tally
+    }
+
+    /// Counts the hosts that are assumed to be in flight and do not stand in a budget's counter.
+    #[must_use]
+    pub fn assumed_in_budget(&self, budget: &Tag) -> u32 {
+        self.lock().assumed_in.get(budget).copied().unwrap_or(0)
     }
 
     /// Counts the lost hosts that still stand in a budget's counter.

@@ -13,10 +13,14 @@ use crate::plane::silence::{Judged, Verdict};
 use crate::store::rows::{Bucket, HostRow};
 use crate::wire::stored::{HostBody, write_host};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How many hosts are judged or written in one transaction.
 const CHUNK: usize = 256;
+
+/// How long the next sweep is away, at least, while permits wait for it.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// How one record's silence is judged, and when that has to be looked at again.
 struct Judgement {
@@ -30,6 +34,33 @@ impl Plane {
     /// # Errors
     /// The store's.
     pub async fn sweep(self: &Arc<Self>) -> Done<()> {
+        let losses = self.losses.load(Ordering::Acquire);
+        let judges = self.may_judge();
+        self.sweep_all().await?;
+        if judges {
+            self.judged_losses.store(losses, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Has every host's silence judged anew: the store was found to have lost something.
+    pub(crate) fn noticed_loss(&self) {
+        self.live.judge_all();
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        self.busy.notify_one();
+    }
+
+    /// Tells whether a loss was noticed and silence has not been judged since.
+    pub(crate) fn owes_judgement(&self) -> bool {
+        self.losses.load(Ordering::Acquire) != self.judged_losses.load(Ordering::Acquire)
+    }
+
+    /// Tells whether it has listened for long enough to call hosts silent.
+    pub(crate) fn may_judge(&self) -> bool {
+        self.up().saturating_sub(self.started) >= self.config().heartbeat
+    }
+
+    async fn sweep_all(self: &Arc<Self>) -> Done<()> {
         loop {
             let due = self.due_for_judgement();
             let more = due.len() == CHUNK;

@@ -65,7 +65,8 @@ impl Plane {
         let period = (self.config().heartbeat / 4).clamp(SWEEP.0, SWEEP.1);
         self.offers.ran_out(last.round, up).into_iter().for_each(|id| self.nudge(id));
         last.round = up;
-        if up.saturating_sub(last.sweep) >= period {
+        let owed = self.owes_judgement() && self.may_judge();
+        if owed || up.saturating_sub(last.sweep) >= period {
             self.sweep().await?;
             last.sweep = up;
         }
