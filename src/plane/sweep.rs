@@ -5,11 +5,12 @@ use crate::model::id::HostName;
 use crate::model::limit::self_rollback;
 use crate::plane::Plane;
 use crate::plane::desk::Desk;
-use crate::plane::error::Done;
+use crate::plane::error::{Done, PlaneError};
 use crate::plane::ledger::Kept;
 use crate::plane::liveness::Seen;
 use crate::plane::permit::in_flight;
 use crate::plane::silence::{Judged, Verdict};
+use crate::store::StoreError;
 use crate::store::rows::{Bucket, HostRow};
 use crate::wire::stored::{HostBody, write_host};
 use std::sync::Arc;
@@ -21,6 +22,16 @@ const CHUNK: usize = 256;
 
 /// How long the next sweep is away, at least, while permits wait for it.
 pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+/// How long a host whose rows can't be read is left alone: an operator has to mend them, and each try is logged.
+const DAMAGED: Duration = Duration::from_secs(10 * 60);
+
+/// What is said of one silent host, and when that has to be looked at again.
+type JudgedHost = (HostName, Vec<Verdict>, Duration);
+
+fn is_damage(error: &PlaneError) -> bool {
+    matches!(error, PlaneError::Stored(_) | PlaneError::Store(StoreError::Corrupt { .. }))
+}
 
 /// How one record's silence is judged, and when that has to be looked at again.
 struct Judgement {
@@ -67,16 +78,36 @@ impl Plane {
             if due.is_empty() {
                 return Ok(());
             }
-            let judged = self
-                .look(move |desk| due.into_iter().map(|host| desk.judge_host(host)).collect::<Done<Vec<_>>>())
-                .await?;
-            for (host, verdicts, again) in judged {
+            for (host, verdicts, again) in self.judge_hosts(due).await? {
                 self.note_silence(&host, verdicts, again);
             }
             if !more {
                 return Ok(());
             }
         }
+    }
+
+    /// Judges hosts together; where a row of one of them is damaged, one by one, and that one later.
+    async fn judge_hosts(self: &Arc<Self>, due: Vec<HostName>) -> Done<Vec<JudgedHost>> {
+        let all = due.clone();
+        let judged = self.look(move |desk| all.into_iter().map(|host| desk.judge_host(host)).collect()).await;
+        if !matches!(&judged, Err(error) if is_damage(error)) {
+            return judged;
+        }
+        let mut judged = Vec::with_capacity(due.len());
+        for host in due {
+            let one = host.clone();
+            match self.look(move |desk| desk.judge_host(one)).await {
+                Ok(one) => judged.push(one),
+                Err(error) if is_damage(&error) => {
+                    let again = self.up() + DAMAGED;
+                    self.live.with(&host, |seen| seen.judge_at = again);
+                    tracing::error!(host.name = %host, %error, "the silence of {host} can't be judged: its rows are damaged");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(judged)
     }
 
     fn due_for_judgement(&self) -> Vec<HostName> {
@@ -111,20 +142,20 @@ impl Plane {
     /// # Errors
     /// The store's; what was not written is tried again next time.
     pub async fn flush(self: &Arc<Self>) -> Done<()> {
-        loop {
-            let changed: Vec<HostName> = {
-                let seen = self.live.lock();
-                let changed = seen.iter().filter(|(_, seen)| seen.heard != seen.flushed);
-                changed.map(|(host, _)| host.clone()).take(CHUNK).collect()
-            };
-            if changed.is_empty() {
-                return Ok(());
-            }
-            let written = self.transact(move |desk| desk.write_heard(changed)).await?;
+        // Once: in a large fleet some host is heard during every commit.
+        let changed: Vec<HostName> = {
+            let seen = self.live.lock();
+            let changed = seen.iter().filter(|(_, seen)| seen.heard != seen.flushed);
+            changed.map(|(host, _)| host.clone()).collect()
+        };
+        for chunk in changed.chunks(CHUNK) {
+            let chunk = chunk.to_vec();
+            let written = self.transact(move |desk| desk.write_heard(chunk)).await?;
             for (host, heard) in written {
                 self.live.with(&host, |seen| seen.flushed = heard);
             }
         }
+        Ok(())
     }
 }
 
@@ -145,7 +176,7 @@ impl Desk<'_> {
         Ok(written)
     }
 
-    fn judge_host(&self, host: HostName) -> Done<(HostName, Vec<Verdict>, Duration)> {
+    fn judge_host(&self, host: HostName) -> Done<JudgedHost> {
         let seen = self.plane.live.get(&host);
         let mut again = Duration::MAX;
         let mut verdicts = Vec::new();

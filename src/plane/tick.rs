@@ -20,6 +20,8 @@ const SWEEP: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 const RETRY: Duration = Duration::from_secs(1);
 /// How often old events are looked for.
 const PRUNE: Duration = Duration::from_secs(60 * 60);
+/// How often one call looks for work that the last look made: a decision's consequences are done after two or three.
+const PASSES: usize = 8;
 /// How many open rollouts are looked at: one for each channel.
 const MAX_OPEN: usize = 64;
 
@@ -83,12 +85,12 @@ impl Plane {
         Ok(next.map_or(period, |at| at.since(self.now()).min(period)))
     }
 
-    /// Does everything that decisions left to do, until nothing is left.
+    /// Does everything that decisions left to do; where new work comes up all the while, the timer goes on with that.
     ///
     /// # Errors
     /// The store's; what is left is done later.
     pub async fn settle(self: &Arc<Self>) -> Done<()> {
-        loop {
+        for _ in 0..PASSES {
             let recounts = std::mem::take(&mut *self.recounts.lock().unwrap_or_else(PoisonError::into_inner));
             let chores = self.chores_left.swap(false, Ordering::AcqRel);
             if chores && let Err(error) = self.do_chores().await {
@@ -105,6 +107,8 @@ impl Plane {
                 return Ok(());
             }
         }
+        self.busy.notify_one();
+        Ok(())
     }
 
     /// Acts on deadlines that have passed; returns the next one.

@@ -12,5 +12,6 @@ mod permits;
 mod protocol;
 mod publish;
 mod restart;
+mod restless;
 mod silence;
 mod tick;

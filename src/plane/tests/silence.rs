@@ -160,6 +160,23 @@ async fn a_lost_host_frees_its_slot_and_its_budget_where_failures_are_allowed() 
 }
 
 #[tokio::test]
+async fn a_host_whose_row_is_damaged_keeps_no_other_from_being_judged() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "b"]).await;
+    let broken = crate::store::write(&*trial.store, |tx| {
+        let id = crate::plane::tests::trial::rollout("stable@1");
+        let row = tx.record(&crate::plane::tests::trial::name("a"), &id)?.unwrap();
+        tx.put_record(&crate::store::rows::RecordRow { body: "damaged".to_owned(), ..row })
+    });
+    broken.await.unwrap();
+    Host::up("a", &trial).await;
+    Host::up("b", &trial).await;
+    trial.clock.pass(LONG);
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@1").await.waves[0].set_aside, 1);
+}
+
+#[tokio::test]
 async fn hosts_never_heard_of_get_the_grace_from_the_opening_on() {
     let trial = Trial::new().await;
     trial.clock.pass(LONG);
