@@ -5,7 +5,7 @@ use crate::model::id::{HostName, RolloutId, StoreId};
 use crate::model::rollout::RolloutEvent;
 use crate::model::time::Timestamp;
 use crate::plane::Plane;
-use crate::plane::advance::ITSELF;
+use crate::plane::advance::{ITSELF, is_preparing};
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::history::{Note, happening};
@@ -124,6 +124,10 @@ impl Desk<'_> {
 
     fn pause_restored(&mut self, id: &RolloutId) -> Done<()> {
         let (row, body) = self.known_rollout(id)?;
+        // It is paused when it is opened; before, a pause would keep it from being published whole.
+        if is_preparing(&row, &body.rollout) {
+            return Ok(());
+        }
         if self.move_rollout((row, body), &RolloutEvent::Restored, ITSELF)?.is_ok() {
             self.mark_restored(id, true)?;
         }

@@ -72,6 +72,7 @@ impl Plane {
             self.sweep().await?;
             last.sweep = up;
         }
+        self.go_on_publishing().await;
         let next = self.due(last).await?;
         self.settle().await?;
         if up.saturating_sub(last.flush) >= self.config().flush {

@@ -18,6 +18,7 @@ use crate::wire::stored::{RolloutBody, write_rollout};
 use crate::wire::v1::operator::Published;
 use crate::wire::v1::release::SignedRelease;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A manifest above this size is verified away from the threads that answer requests, in bytes.
 const LARGE: usize = 1024 * 1024;
@@ -37,12 +38,21 @@ impl Plane {
     /// # Errors
     /// [`PlaneError::Trust`] and [`PlaneError::Refused`] with what is wrong with it, else the store's.
     pub async fn publish(self: &Arc<Self>, signed: SignedRelease) -> Done<Published> {
+        let plane = self.clone();
+        // Once begun it is finished, also when the caller hangs up or has waited for too long.
+        let task = tokio::spawn(async move { plane.publish_whole(signed).await });
+        task.await.unwrap_or(Err(PlaneError::Ending))
+    }
+
+    async fn publish_whole(self: &Arc<Self>, signed: SignedRelease) -> Done<Published> {
         let _one_at_a_time = self.publishing.lock().await;
         let (signed, verified) = self.verify(signed).await?;
         let id = verified.release.id.clone();
         let text = serde_json::to_string(&signed).map_err(|why| PlaneError::bad("unreadable", why.to_string()))?;
         drop(signed);
         let found = self.transact(move |desk| desk.take_release(&verified, text)).await?;
+        // Until it has been looked at again: a full disk may come between two chunks.
+        self.unfinished.store(true, Ordering::Release);
         self.finish(&id).await?;
         self.settle().await?;
         let new = matches!(found, Found::New);
@@ -64,13 +74,25 @@ impl Plane {
         Ok(done?)
     }
 
-    /// Goes on with what a stop interrupted.
+    /// Goes on with what a full disk or a busy store interrupted, unless a release is being published now.
+    pub(crate) async fn go_on_publishing(self: &Arc<Self>) {
+        if !self.unfinished.load(Ordering::Acquire) {
+            return;
+        }
+        let Ok(_one_at_a_time) = self.publishing.try_lock() else { return };
+        match self.finish_publishing().await {
+            Ok(()) => self.unfinished.store(false, Ordering::Release),
+            Err(error) => tracing::error!(%error, "a release is published in part; it is gone on with in a moment"),
+        }
+    }
+
+    /// Goes on with what was interrupted.
     ///
     /// # Errors
     /// The store's.
     pub async fn finish_publishing(self: &Arc<Self>) -> Done<()> {
         for RolloutRow { id, .. } in self.look(|desk| desk.unfinished()).await? {
-            tracing::info!(rollout.id = %id, "going on with the publishing of {id}, which a stop interrupted");
+            tracing::info!(rollout.id = %id, "going on with the publishing of {id}, which was interrupted");
             self.finish(&id).await?;
         }
         Ok(())
@@ -120,6 +142,12 @@ impl Desk<'_> {
         let Some(loaded) = self.release(id)? else { return Ok(()) };
         if !is_preparing(&row, &body.rollout) {
             return Ok(());
+        }
+        let newer = self.newest_rollout(&id.channel)?.filter(|newest| newest.opened > row.opened);
+        if let Some(newer) = newer {
+            // It was interrupted, and that one was published whole in the meantime.
+            let superseded = RolloutEvent::Superseded(newer.id);
+            return self.move_rollout((row, body), &superseded, ITSELF).map(drop);
         }
         tracing::info!(rollout.id = %id, "rollout {id} opened for {} hosts", loaded.release.hosts.len());
         self.supersede_older(id)?;
