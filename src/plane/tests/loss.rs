@@ -1,8 +1,10 @@
 //! A database that was lost, or replaced by an older copy: nothing starts until an operator looked, nothing is missing.
 
 use crate::model::host_rollout::Event;
+use crate::model::id::StoreId;
 use crate::plane::tests::host::Host;
 use crate::plane::tests::trial::{BEAT, Trial, fresh_store, manifest};
+use crate::wire::v1::agent::StoreMarkBody;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -147,6 +149,7 @@ async fn after_a_loss_hosts_not_heard_from_take_from_their_budgets_too() {
     trial.clock.pass(std::time::Duration::from_secs(15 * 60));
     trial.look().await;
     assert_eq!(trial.rollout("stable@1").await.waves[0].set_aside, 2);
+    two.seen = Some(StoreMarkBody { store_id: StoreId::new("f".repeat(32)).unwrap(), commit_count: 1 });
     two.beat(&trial).await;
     trial.act("/v1/rollouts/stable@1/resume", json!({ "by": "ann" })).await;
     assert!(trial.why("db-2").await.to_string().contains("just started"), "before anybody was judged anew");
