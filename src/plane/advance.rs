@@ -82,15 +82,15 @@ impl Desk<'_> {
     /// The store's.
     pub fn tallies(&self, rollout: &Rollout) -> Done<Vec<Tally>> {
         let waves = 0..u32::try_from(rollout.waves.len()).unwrap_or(u32::MAX);
-        waves.map(|wave| self.tally(&rollout.id, wave)).collect()
+        waves.map(|wave| self.tally(rollout, wave)).collect()
     }
 
     /// Counts one wave.
     ///
     /// # Errors
     /// The store's.
-    pub fn tally(&self, rollout: &RolloutId, wave: u32) -> Done<Tally> {
-        Ok(self.plane.silence.over((rollout, wave), self.tx.tally(rollout, wave)?))
+    pub fn tally(&self, rollout: &Rollout, wave: u32) -> Done<Tally> {
+        Ok(self.plane.silence.over((rollout, wave), self.tx.tally(&rollout.id, wave)?))
     }
 
     /// Moves a rollout by one event, writes it and carries out what follows. `Err` holds why nothing changed.

@@ -29,7 +29,7 @@ impl Desk<'_> {
     /// [`PlaneError::Refused`] with what to do, [`PlaneError::NotFound`], the store's.
     pub fn check_attempts(&self, id: &RolloutId) -> Done<()> {
         let (row, body) = self.known_rollout(id)?;
-        let newest = self.tx.latest_rollout(&id.channel)?;
+        let newest = self.newest_rollout(&id.channel)?;
         if let Some(newest) = newest.filter(|newest| newest.id != *id) {
             let said = format!("{} took over from {id}: attempts are opened in a channel's newest release", newest.id);
             return Err(PlaneError::refused("superseded", said));
@@ -50,7 +50,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Opens the next attempt of a record that is final.
+    /// Opens the next attempt of a record that is final, or that waits behind a quarantine which is lifted for it.
     ///
     /// # Errors
     /// The store's.

@@ -5,7 +5,7 @@ use crate::model::host_rollout::Event;
 use crate::model::id::{HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutState};
 use crate::plane::Plane;
-use crate::plane::advance::{is_preparing, state_words};
+use crate::plane::advance::state_words;
 use crate::plane::desk::{Desk, keep};
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::history::{Note, event, happening};
@@ -138,11 +138,8 @@ impl Desk<'_> {
     }
 
     fn newer_than(&self, id: &RolloutId) -> Done<Option<RolloutId>> {
-        let Some(newest) = self.tx.latest_rollout(&id.channel)?.filter(|newest| newest.id != *id) else {
-            return Ok(None);
-        };
-        let (row, body) = self.known_rollout(&newest.id)?;
-        Ok((!is_preparing(&row, &body.rollout)).then_some(row.id))
+        let newest = self.newest_rollout(&id.channel)?.filter(|newest| newest.id != *id);
+        Ok(newest.map(|newest| newest.id))
     }
 
     fn cancel(&mut self, kept: &mut Kept, why: &str) -> Done<()> {

@@ -70,6 +70,9 @@ impl Plane {
         }
         if let Some(restored) = follow.restored {
             self.restored.store(restored, Ordering::Release);
+            if restored {
+                self.noticed_loss();
+            }
         }
         if follow.chores {
             self.chores_left.store(true, Ordering::Release);

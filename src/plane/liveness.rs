@@ -127,6 +127,11 @@ impl Liveness {
         });
     }
 
+    /// Has the silence of every host judged anew.
+    pub fn judge_all(&self) {
+        self.lock().values_mut().for_each(|seen| seen.judge_at = Duration::ZERO);
+    }
+
     /// Counts the hosts that are known.
     #[must_use]
     pub fn count(&self) -> u64 {

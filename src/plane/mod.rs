@@ -31,6 +31,7 @@ pub mod publish;
 pub mod offers;
 pub mod dispatch;
 pub mod heartbeat;
+pub mod newest;
 pub mod restored;
 pub mod attempt;
 pub mod operate;
@@ -111,10 +112,13 @@ pub struct Plane {
     places: watch::Sender<u64>,
     draining: watch::Sender<bool>,
     publishing: tokio::sync::Mutex<()>,
+    unfinished: AtomicBool,
     jobs: AtomicU64,
     requests: AtomicU64,
     chores_left: AtomicBool,
     restored: AtomicBool,
+    losses: AtomicU64,
+    judged_losses: AtomicU64,
     metrics: metrics::Counters,
 }
 
@@ -148,9 +152,12 @@ impl Plane {
             places: watch::Sender::new(0),
             draining: watch::Sender::new(false),
             publishing: tokio::sync::Mutex::default(),
+            unfinished: AtomicBool::new(false),
             jobs: AtomicU64::new(0),
             chores_left: AtomicBool::new(true),
             restored: AtomicBool::new(false),
+            losses: AtomicU64::new(0),
+            judged_losses: AtomicU64::new(0),
             metrics: metrics::Counters::default(),
         });
         plane.load().await?;
@@ -184,10 +191,13 @@ impl Plane {
         &self.config
     }
 
-    /// Returns how long it has been up and what grace that leaves.
+    /// Returns how long it has been up and what grace that leaves. After a loss it lasts until silence was judged: before,
+    /// nobody knows which hosts may be in flight.
     #[must_use]
     pub fn facts(&self) -> PlaneFacts {
-        PlaneFacts { up_for: self.up().saturating_sub(self.started), grace: self.config.heartbeat }
+        let (up_for, grace) = (self.up().saturating_sub(self.started), self.config.heartbeat);
+        let grace = if self.owes_judgement() { grace.max(up_for + sweep::SOON) } else { grace };
+        PlaneFacts { up_for, grace }
     }
 
     fn next_job(&self) -> u64 {

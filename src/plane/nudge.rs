@@ -111,7 +111,8 @@ impl Desk<'_> {
 
     /// Finds hosts of a wave that wait in a poll and that nothing holds, as many as there is room for.
     fn candidates(&self, id: &RolloutId, wave: u32, from: Option<HostName>) -> Done<Found> {
-        let tally = self.tally(id, wave)?;
+        let Some((_, body)) = self.rollout(id)? else { return Ok(Found::default()) };
+        let tally = self.tally(&body.rollout, wave)?;
         let Some(loaded) = self.release(id)? else { return Ok(Found::default()) };
         let limit = loaded.release.waves.get(wave as usize).and_then(|wave| wave.max_in_flight);
         let room = limit.map_or(EXAMINED, |limit| limit.saturating_sub(tally.in_flight) as usize);

@@ -12,6 +12,7 @@ use crate::plane::error::{Done, PlaneError};
 use crate::plane::identity::shut_out;
 use crate::plane::ledger::Kept;
 use crate::plane::releases::Loaded;
+use crate::plane::silence::Judged;
 use crate::store::rows::{Bucket, PermitRow, RecordRow};
 use crate::wire::stored::{RolloutBody, read_rollout};
 use crate::wire::v1::agent::PermitAnswer;
@@ -62,11 +63,11 @@ impl Desk<'_> {
         if is_preparing(&row, &rollout) {
             return Ok(None);
         }
-        let newest = self.tx.latest_rollout(&id.channel)?.map_or_else(|| id.clone(), |row| row.id);
+        let newest = self.newest_rollout(&id.channel)?.map_or_else(|| id.clone(), |row| row.id);
         let quarantined = self.tx.quarantines(&id.channel)?;
         let case = Case {
             host: self.facts(kept.host())?,
-            tally: without(self.tally(id, kept.row.wave)?, &kept.row),
+            tally: without(self.tally(&rollout, kept.row.wave)?, &kept.row),
             budgets: self.budgets(kept, &loaded)?,
             newest,
             elsewhere: self.elsewhere(kept)?,
@@ -105,11 +106,13 @@ impl Desk<'_> {
 
     fn budgets(&self, kept: &Kept, loaded: &Loaded) -> Done<BTreeMap<Tag, u32>> {
         let own = u32::from(in_flight(kept.row.bucket));
+        let assumed = self.plane.silence.of(kept.host(), &kept.row.rollout) == Some(Judged::AssumedInFlight);
         let counted = loaded.release.policy.budgets.keys().filter(|tag| kept.row.budgets.contains(*tag));
         let count = |tag: &Tag| -> Done<(Tag, u32)> {
             let rows = self.tx.budget_in_flight(tag)?;
             let lost = self.plane.silence.lost_in_budget(tag);
-            Ok((tag.clone(), rows.saturating_sub(own).saturating_sub(lost)))
+            let others = self.plane.silence.assumed_in_budget(tag).saturating_sub(u32::from(assumed));
+            Ok((tag.clone(), rows.saturating_sub(own).saturating_sub(lost).saturating_add(others)))
         };
         counted.map(count).collect()
     }
@@ -132,7 +135,7 @@ impl Desk<'_> {
 
     fn channels_done(&self, loaded: &Loaded) -> Done<BTreeMap<Channel, bool>> {
         let done = |channel: &Channel| -> Done<(Channel, bool)> {
-            let Some(row) = self.tx.latest_rollout(channel)? else { return Ok((channel.clone(), false)) };
+            let Some(row) = self.newest_rollout(channel)? else { return Ok((channel.clone(), false)) };
             let body = read_rollout(&row.body).map_err(PlaneError::Stored)?;
             Ok((channel.clone(), body.rollout.state == RolloutState::Completed))
         };

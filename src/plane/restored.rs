@@ -5,7 +5,7 @@ use crate::model::id::{HostName, RolloutId, StoreId};
 use crate::model::rollout::RolloutEvent;
 use crate::model::time::Timestamp;
 use crate::plane::Plane;
-use crate::plane::advance::ITSELF;
+use crate::plane::advance::{ITSELF, is_preparing};
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::history::{Note, happening};
@@ -19,8 +19,6 @@ use std::sync::Arc;
 
 /// The setting that remembers what was lost.
 const SETTING: &str = "restored";
-/// How many rollouts are looked at: the open ones and their forerunners.
-const RECENT: usize = 64;
 /// How many foreign marks are remembered; the oldest go first.
 const MAX_MARKS: usize = 32;
 
@@ -110,7 +108,7 @@ impl Desk<'_> {
         self.follow.restored = Some(true);
         let event = happening(json!({ "kind": "storeRestored", "text": text }))?;
         self.note(Note { host: None, rollout: None, event, refused: None })?;
-        for row in self.tx.rollouts(false, RECENT)? {
+        for row in self.concerned()? {
             self.pause_restored(&row.id)?;
         }
         Ok(())
@@ -126,6 +124,10 @@ impl Desk<'_> {
 
     fn pause_restored(&mut self, id: &RolloutId) -> Done<()> {
         let (row, body) = self.known_rollout(id)?;
+        // It is paused when it is opened; before, a pause would keep it from being published whole.
+        if is_preparing(&row, &body.rollout) {
+            return Ok(());
+        }
         if self.move_rollout((row, body), &RolloutEvent::Restored, ITSELF)?.is_ok() {
             self.mark_restored(id, true)?;
         }
@@ -148,7 +150,7 @@ impl Desk<'_> {
             return Ok(());
         }
         self.mark_restored(id, false)?;
-        for row in self.tx.rollouts(false, RECENT)? {
+        for row in self.concerned()? {
             if self.known_rollout(&row.id)?.1.restored {
                 return Ok(());
             }

@@ -56,8 +56,10 @@ pub async fn serve(listener: TcpListener, plane: Arc<Plane>, shutdown: Shutdown)
             Err(_) => tracing::warn!("some requests did not finish within {} s; they are cut off", limit.as_secs()),
         },
     }
-    if work.await.is_err() {
-        tracing::error!("the work beside requests ended early");
+    match timeout(limit, work).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => tracing::error!("the work beside requests ended early"),
+        Err(_) => tracing::warn!("the work beside requests did not end within {} s; it is cut off", limit.as_secs()),
     }
     Ok(())
 }

@@ -5,18 +5,33 @@ use crate::model::id::HostName;
 use crate::model::limit::self_rollback;
 use crate::plane::Plane;
 use crate::plane::desk::Desk;
-use crate::plane::error::Done;
+use crate::plane::error::{Done, PlaneError};
 use crate::plane::ledger::Kept;
 use crate::plane::liveness::Seen;
 use crate::plane::permit::in_flight;
 use crate::plane::silence::{Judged, Verdict};
-use crate::store::rows::HostRow;
+use crate::store::StoreError;
+use crate::store::rows::{Bucket, HostRow};
 use crate::wire::stored::{HostBody, write_host};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How many hosts are judged or written in one transaction.
 const CHUNK: usize = 256;
+
+/// How long the next sweep is away, at least, while permits wait for it.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+/// How long a host whose rows can't be read is left alone: an operator has to mend them, and each try is logged.
+const DAMAGED: Duration = Duration::from_secs(10 * 60);
+
+/// What is said of one silent host, and when that has to be looked at again.
+type JudgedHost = (HostName, Vec<Verdict>, Duration);
+
+fn is_damage(error: &PlaneError) -> bool {
+    matches!(error, PlaneError::Stored(_) | PlaneError::Store(StoreError::Corrupt { .. }))
+}
 
 /// How one record's silence is judged, and when that has to be looked at again.
 struct Judgement {
@@ -30,22 +45,69 @@ impl Plane {
     /// # Errors
     /// The store's.
     pub async fn sweep(self: &Arc<Self>) -> Done<()> {
+        let losses = self.losses.load(Ordering::Acquire);
+        let judges = self.may_judge();
+        self.sweep_all().await?;
+        if judges {
+            self.judged_losses.store(losses, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Has every host's silence judged anew: the store was found to have lost something.
+    pub(crate) fn noticed_loss(&self) {
+        self.live.judge_all();
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        self.busy.notify_one();
+    }
+
+    /// Tells whether a loss was noticed and silence has not been judged since.
+    pub(crate) fn owes_judgement(&self) -> bool {
+        self.losses.load(Ordering::Acquire) != self.judged_losses.load(Ordering::Acquire)
+    }
+
+    /// Tells whether it has listened for long enough to call hosts silent.
+    pub(crate) fn may_judge(&self) -> bool {
+        self.up().saturating_sub(self.started) >= self.config().heartbeat
+    }
+
+    async fn sweep_all(self: &Arc<Self>) -> Done<()> {
         loop {
             let due = self.due_for_judgement();
             let more = due.len() == CHUNK;
             if due.is_empty() {
                 return Ok(());
             }
-            let judged = self
-                .look(move |desk| due.into_iter().map(|host| desk.judge_host(host)).collect::<Done<Vec<_>>>())
-                .await?;
-            for (host, verdicts, again) in judged {
+            for (host, verdicts, again) in self.judge_hosts(due).await? {
                 self.note_silence(&host, verdicts, again);
             }
             if !more {
                 return Ok(());
             }
         }
+    }
+
+    /// Judges hosts together; where a row of one of them is damaged, one by one, and that one later.
+    async fn judge_hosts(self: &Arc<Self>, due: Vec<HostName>) -> Done<Vec<JudgedHost>> {
+        let all = due.clone();
+        let judged = self.look(move |desk| all.into_iter().map(|host| desk.judge_host(host)).collect()).await;
+        if !matches!(&judged, Err(error) if is_damage(error)) {
+            return judged;
+        }
+        let mut judged = Vec::with_capacity(due.len());
+        for host in due {
+            let one = host.clone();
+            match self.look(move |desk| desk.judge_host(one)).await {
+                Ok(one) => judged.push(one),
+                Err(error) if is_damage(&error) => {
+                    let again = self.up() + DAMAGED;
+                    self.live.with(&host, |seen| seen.judge_at = again);
+                    tracing::error!(host.name = %host, %error, "the silence of {host} can't be judged: its rows are damaged");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(judged)
     }
 
     fn due_for_judgement(&self) -> Vec<HostName> {
@@ -80,20 +142,20 @@ impl Plane {
     /// # Errors
     /// The store's; what was not written is tried again next time.
     pub async fn flush(self: &Arc<Self>) -> Done<()> {
-        loop {
-            let changed: Vec<HostName> = {
-                let seen = self.live.lock();
-                let changed = seen.iter().filter(|(_, seen)| seen.heard != seen.flushed);
-                changed.map(|(host, _)| host.clone()).take(CHUNK).collect()
-            };
-            if changed.is_empty() {
-                return Ok(());
-            }
-            let written = self.transact(move |desk| desk.write_heard(changed)).await?;
+        // Once: in a large fleet some host is heard during every commit.
+        let changed: Vec<HostName> = {
+            let seen = self.live.lock();
+            let changed = seen.iter().filter(|(_, seen)| seen.heard != seen.flushed);
+            changed.map(|(host, _)| host.clone()).collect()
+        };
+        for chunk in changed.chunks(CHUNK) {
+            let chunk = chunk.to_vec();
+            let written = self.transact(move |desk| desk.write_heard(chunk)).await?;
             for (host, heard) in written {
                 self.live.with(&host, |seen| seen.flushed = heard);
             }
         }
+        Ok(())
     }
 }
 
@@ -114,7 +176,7 @@ impl Desk<'_> {
         Ok(written)
     }
 
-    fn judge_host(&self, host: HostName) -> Done<(HostName, Vec<Verdict>, Duration)> {
+    fn judge_host(&self, host: HostName) -> Done<JudgedHost> {
         let seen = self.plane.live.get(&host);
         let mut again = Duration::MAX;
         let mut verdicts = Vec::new();
@@ -161,6 +223,9 @@ impl Desk<'_> {
     }
 
     fn lost_as(&self, kept: &Kept) -> Done<Judged> {
+        if kept.row.bucket == Bucket::Failing {
+            return Ok(Judged::LostFailing);
+        }
         let forgiven = self.rollout(&kept.row.rollout)?;
         let forgiven = forgiven.is_some_and(|(_, body)| body.rollout.forgiven.contains(kept.host()));
         Ok(if forgiven { Judged::LostForgiven } else { Judged::Lost })

@@ -20,6 +20,8 @@ const SWEEP: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 const RETRY: Duration = Duration::from_secs(1);
 /// How often old events are looked for.
 const PRUNE: Duration = Duration::from_secs(60 * 60);
+/// How often one call looks for work that the last look made: a decision's consequences are done after two or three.
+const PASSES: usize = 8;
 /// How many open rollouts are looked at: one for each channel.
 const MAX_OPEN: usize = 64;
 
@@ -65,10 +67,12 @@ impl Plane {
         let period = (self.config().heartbeat / 4).clamp(SWEEP.0, SWEEP.1);
         self.offers.ran_out(last.round, up).into_iter().for_each(|id| self.nudge(id));
         last.round = up;
-        if up.saturating_sub(last.sweep) >= period {
+        let owed = self.owes_judgement() && self.may_judge();
+        if owed || up.saturating_sub(last.sweep) >= period {
             self.sweep().await?;
             last.sweep = up;
         }
+        self.go_on_publishing().await;
         let next = self.due(last).await?;
         self.settle().await?;
         if up.saturating_sub(last.flush) >= self.config().flush {
@@ -82,12 +86,12 @@ impl Plane {
         Ok(next.map_or(period, |at| at.since(self.now()).min(period)))
     }
 
-    /// Does everything that decisions left to do, until nothing is left.
+    /// Does everything that decisions left to do; where new work comes up all the while, the timer goes on with that.
     ///
     /// # Errors
     /// The store's; what is left is done later.
     pub async fn settle(self: &Arc<Self>) -> Done<()> {
-        loop {
+        for _ in 0..PASSES {
             let recounts = std::mem::take(&mut *self.recounts.lock().unwrap_or_else(PoisonError::into_inner));
             let chores = self.chores_left.swap(false, Ordering::AcqRel);
             if chores && let Err(error) = self.do_chores().await {
@@ -104,6 +108,8 @@ impl Plane {
                 return Ok(());
             }
         }
+        self.busy.notify_one();
+        Ok(())
     }
 
     /// Acts on deadlines that have passed; returns the next one.

@@ -71,7 +71,7 @@ impl Desk<'_> {
         let aside = match self.plane.silence.of(kept.host(), rollout) {
             Some(Judged::SetAside) => ", set aside because it is silent",
             Some(Judged::AssumedInFlight) => ", counted as in flight until it reports, because the store was restored",
-            Some(Judged::Lost | Judged::LostForgiven) | None => "",
+            Some(Judged::Lost | Judged::LostFailing | Judged::LostForgiven) | None => "",
         };
         match holds.len() {
             0 => format!("{rollout}: {state}{aside}, nothing holds it; it is invited as soon as a slot is free"),
@@ -97,7 +97,9 @@ impl Desk<'_> {
             Phase::Cancelled(cancelled) => format!("cancelled ({})", cancelled.why),
         };
         let lost = match self.plane.silence.of(kept.host(), &kept.row.rollout) {
-            Some(Judged::Lost | Judged::LostForgiven) => "; lost: silent past its limit, counted as a failure",
+            Some(Judged::Lost | Judged::LostFailing | Judged::LostForgiven) => {
+                "; lost: silent past its limit, counted as a failure"
+            }
             Some(Judged::SetAside | Judged::AssumedInFlight) | None => "",
         };
         let ordered = kept.body.revert.as_ref().map(|why| format!("; told to go back: {why}")).unwrap_or_default();

@@ -142,7 +142,7 @@ fn carry_out(verb: Verb) -> Done<()> {
             say(&format!("copied {} to {to}: {} bytes, {commits} commits", database.display(), copied.bytes))
         }
         Verb::Restore { database, from } => {
-            let restored = restore(&from, &database).map_err(unusable)?;
+            let restored = restore(&from, &database, &new_store_id()?).map_err(unusable)?;
             let kept = restored.replaced.map(|path| format!("; the old one is {}", path.display())).unwrap_or_default();
             let (database, from) = (database.display(), from.display());
             say(&format!("{database} is now the copy {from} ({} commits){kept}", restored.mark.commit_count))?;
@@ -238,11 +238,15 @@ async fn listen(wanted: SocketAddr) -> Done<(TcpListener, SocketAddr)> {
     })
 }
 
-fn open(path: &Path) -> Done<SqliteStore> {
+fn new_store_id() -> Done<StoreId> {
     let mut id = [0_u8; 16];
     entropy::generator().map_err(|why| failed(FAILED)(why.into()))?.fill_bytes(&mut id);
     let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let new_store_id = StoreId::new(id).map_err(|why| failed(FAILED)(why.into()))?;
+    StoreId::new(id).map_err(|why| failed(FAILED)(why.into()))
+}
+
+fn open(path: &Path) -> Done<SqliteStore> {
+    let new_store_id = new_store_id()?;
     SqliteStore::open(path, Options { new_store_id }).map_err(unusable)
 }
 

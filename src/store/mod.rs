@@ -135,6 +135,9 @@ pub trait Tx {
     /// Lists the records of one host that are not final, oldest rollout first; before them those of rollouts
     /// that are not stored.
     fn open_records(&self, host: &HostName) -> Result<Vec<RecordRow>, StoreError>;
+    /// Lists the records of one host in rollouts that are stored, that of the newest rollout first (in the order of
+    /// [`Tx::rollouts`]), at most `limit`.
+    fn newest_records(&self, host: &HostName, limit: usize) -> Result<Vec<RecordRow>, StoreError>;
     /// Lists records by host name (then rollout), after a host, at most `limit`; where a page would cut a host
     /// that has several in two, that host's rest comes with it, so that the next page loses none.
     fn records(
@@ -164,8 +167,10 @@ pub trait Tx {
     fn put_rollout(&mut self, row: &RolloutRow) -> Result<(), StoreError>;
     /// Lists rollouts, newest first (by `opened`, then in the order they were first written), at most `limit`; with `open_only`, those that are neither Completed nor ended.
     fn rollouts(&self, open_only: bool, limit: usize) -> Result<Vec<RolloutRow>, StoreError>;
-    /// Returns the channel's newest rollout, in the same order.
-    fn latest_rollout(&self, channel: &Channel) -> Result<Option<RolloutRow>, StoreError>;
+    /// Lists the newest rollout of each channel, in the same order, at most `limit`.
+    fn newest_rollouts(&self, limit: usize) -> Result<Vec<RolloutRow>, StoreError>;
+    /// Lists a channel's rollouts, in the same order, at most `limit`.
+    fn rollouts_of(&self, channel: &Channel, limit: usize) -> Result<Vec<RolloutRow>, StoreError>;
 
     /// Reads the answer given to a request for a permit, so that it can be repeated.
     fn permit(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<PermitRow>, StoreError>;

@@ -53,6 +53,7 @@ contract!(
     pages_hold_what_was_asked_for_and_lose_nothing,
     a_page_of_records_never_cuts_a_host,
     equal_dates_keep_the_order_of_writing,
+    the_newest_of_a_quiet_channel_is_found_behind_those_of_a_busy_one,
     a_failing_host_counts_as_failed_and_in_flight,
     a_second_attempt_moves_the_counters,
     many_writers_lose_nothing,
@@ -99,7 +100,9 @@ async fn expect_nothing(fresh: &Fresh) {
         assert_eq!(tx.release(&rollout_id(1))?, None);
         assert_eq!(tx.rollout(&rollout_id(1))?, None);
         assert_eq!(tx.rollouts(false, 9)?, []);
-        assert_eq!(tx.latest_rollout(&channel())?, None);
+        assert_eq!(tx.rollouts_of(&channel(), 9)?, []);
+        assert_eq!(tx.newest_rollouts(9)?, []);
+        assert_eq!(tx.newest_records(&host(1), 9)?, []);
         assert_eq!(tx.permit(&host(1), &rollout_id(1))?, None);
         assert_eq!(tx.quarantines(&channel())?, []);
         assert_eq!(tx.identity(&identity(1).identity)?, None);
@@ -129,7 +132,9 @@ async fn every_row_comes_back_as_it_was_written(fresh: Fresh) {
         assert_eq!(tx.release(&rollout_id(1))?, Some(release(1)));
         assert_eq!(tx.rollout(&rollout_id(1))?, Some(rollout(1)));
         assert_eq!(tx.rollouts(true, 9)?, [rollout(1)]);
-        assert_eq!(tx.latest_rollout(&channel())?, Some(rollout(1)));
+        assert_eq!(tx.rollouts_of(&channel(), 9)?, [rollout(1)]);
+        assert_eq!(tx.newest_rollouts(9)?, [rollout(1)]);
+        assert_eq!(tx.newest_records(&host(1), 9)?, [record(1, 1, Bucket::InFlight)]);
         assert_eq!(tx.permit(&host(1), &rollout_id(1))?, Some(permit(1)));
         assert_eq!(tx.quarantines(&channel())?, [quarantine(1)]);
         assert_eq!(tx.identity(&identity(1).identity)?, Some(identity(1)));
@@ -611,13 +616,41 @@ async fn equal_dates_keep_the_order_of_writing(fresh: Fresh) {
     let read = fresh.read(|tx| {
         let rollouts: Vec<_> = tx.rollouts(true, 9)?.into_iter().map(|row| row.id.to_string()).collect();
         assert_eq!(rollouts, ["other@r1", "stable@r1", "stable@r9", "stable@r3", "stable@r5"]);
-        assert_eq!(tx.latest_rollout(&channel())?.unwrap().id, rollout_id(1));
-        assert_eq!(tx.latest_rollout(&Channel::new("none").unwrap())?, None);
+        let ids = |rows: Vec<RolloutRow>| rows.into_iter().map(|row| row.id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(tx.rollouts_of(&channel(), 2)?), ["stable@r1", "stable@r9"]);
+        assert_eq!(tx.rollouts_of(&Channel::new("none").unwrap(), 9)?, []);
+        assert_eq!(ids(tx.newest_rollouts(9)?), ["other@r1", "stable@r1"]);
         let journals: Vec<_> = tx.journals(&host(1))?.into_iter().map(|row| row.journal).collect();
         assert_eq!(journals, [5, 3, 9, 1].map(journal_id));
         // Oldest rollout first, after those that are not stored.
         let open: Vec<_> = tx.open_records(&host(1))?.into_iter().map(|row| row.rollout).collect();
         assert_eq!(open, [7, 5, 3, 9, 1].map(rollout_id));
+        // Newest rollout first, without those that are not stored.
+        let newest: Vec<_> = tx.newest_records(&host(1), 3)?.into_iter().map(|row| row.rollout).collect();
+        assert_eq!(newest, [1, 9, 3].map(rollout_id));
+        Ok(())
+    });
+    read.await.unwrap();
+}
+
+async fn the_newest_of_a_quiet_channel_is_found_behind_those_of_a_busy_one(fresh: Fresh) {
+    let written = fresh.write(|tx| {
+        tx.put_rollout(&rollout(1))?;
+        tx.put_record(&record(1, 1, Bucket::Succeeded))?;
+        for n in 1..=200 {
+            let id: RolloutId = format!("dev@r{n}").parse().unwrap();
+            tx.put_record(&RecordRow { rollout: id.clone(), ..record(2, 1, Bucket::Succeeded) })?;
+            tx.put_rollout(&RolloutRow { id, opened: Timestamp(10 + n), ..rollout(1) })?;
+        }
+        Ok(())
+    });
+    written.await.unwrap();
+    let read = fresh.read(|tx| {
+        let newest: Vec<_> = tx.newest_rollouts(9)?.into_iter().map(|row| row.id.to_string()).collect();
+        assert_eq!(newest, ["dev@r200", "stable@r1"]);
+        assert_eq!(tx.newest_records(&host(1), 1)?, [record(1, 1, Bucket::Succeeded)]);
+        let of_busy: Vec<_> = tx.newest_records(&host(2), 2)?.into_iter().map(|row| row.rollout.to_string()).collect();
+        assert_eq!(of_busy, ["dev@r200", "dev@r199"]);
         Ok(())
     });
     read.await.unwrap();

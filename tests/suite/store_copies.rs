@@ -5,7 +5,7 @@ use crate::store_child::start;
 use crate::store_samples::{event, host, host_row, open, store_id};
 use convoy::store::rows::EventFilter;
 use convoy::store::sqlite::{Options, SqliteStore, backup, restore};
-use convoy::store::{Store, StoreError, read, write};
+use convoy::store::{Store, StoreError, StoreMark, read, write};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ async fn a_backup_during_writes_is_one_moment_of_them() {
     stop.store(true, Ordering::Relaxed);
     let written = writer.await.unwrap();
     // A backup takes no lock away from the store that runs.
-    assert!(matches!(restore(&place.backup, &place.database), Err(StoreError::Locked { .. })));
+    assert!(matches!(restore(&place.backup, &place.database, &store_id(7)), Err(StoreError::Locked { .. })));
     drop(store);
     assert_eq!(seqs(&place.database).await, (1..=written).collect::<Vec<_>>());
 }
@@ -112,7 +112,7 @@ async fn a_backup_works_while_another_process_has_the_database_and_after_it_was_
     until("acknowledged events", PATIENCE, || (child.stdout().matches("acked").count() > 20).then_some(()));
     let running = backup(&place.database, &place.backup).unwrap();
     assert!(running.mark.commit_count > 0);
-    assert!(matches!(restore(&place.backup, &place.database), Err(StoreError::Locked { .. })));
+    assert!(matches!(restore(&place.backup, &place.database, &store_id(7)), Err(StoreError::Locked { .. })));
     child.kill();
     let killed = backup(&place.database, &place.backup).unwrap();
     assert!(killed.mark.commit_count > running.mark.commit_count);
@@ -156,7 +156,7 @@ async fn a_damaged_database_gives_no_backup_and_the_last_one_stays() {
 }
 
 #[tokio::test]
-async fn a_restored_database_keeps_its_id_and_its_older_count() {
+async fn a_restored_database_is_another_one_with_the_older_count() {
     let place = place();
     let store = open(&place.database);
     append(&store, 1..=5).await;
@@ -164,17 +164,17 @@ async fn a_restored_database_keeps_its_id_and_its_older_count() {
     append(&store, 6..=9).await;
     let newest = store.mark();
     drop(store);
-    let restored = restore(&place.backup, &place.database).unwrap();
-    assert_eq!(restored.mark, copied.mark);
+    let restored = restore(&place.backup, &place.database, &store_id(7)).unwrap();
+    assert_eq!(restored.mark, StoreMark { store_id: store_id(7), ..copied.mark });
     let store = SqliteStore::open(&place.database, Options { new_store_id: store_id(9) }).unwrap();
-    assert_eq!(store.mark(), copied.mark);
+    assert_eq!(store.mark(), restored.mark);
     assert!(store.mark().commit_count < newest.commit_count);
     drop(store);
     assert_eq!(seqs(&place.database).await, (1..=5).collect::<Vec<_>>());
     let replaced = restored.replaced.unwrap();
     assert_eq!(replaced, place.dir.path().join("convoy.db.replaced-1"));
     assert_eq!(seqs(&replaced).await, (1..=9).collect::<Vec<_>>());
-    let second = restore(&place.backup, &place.database).unwrap();
+    let second = restore(&place.backup, &place.database, &store_id(7)).unwrap();
     assert_eq!(second.replaced.unwrap(), place.dir.path().join("convoy.db.replaced-2"));
 }
 
@@ -187,7 +187,7 @@ async fn a_restore_over_a_killed_database_keeps_its_log_and_does_not_replay_it()
     append(&store, 6..=200).await;
     let killed = place.dir.path().join("killed.db");
     copy_as_killed(&place.database, &killed);
-    let restored = restore(&place.backup, &killed).unwrap();
+    let restored = restore(&place.backup, &killed, &store_id(7)).unwrap();
     assert_eq!(seqs(&killed).await, (1..=5).collect::<Vec<_>>());
     assert_eq!(seqs(&restored.replaced.unwrap()).await, (1..=200).collect::<Vec<_>>());
 }
@@ -198,16 +198,16 @@ async fn a_restore_works_where_there_is_no_database_or_a_damaged_one() {
     append(&open(&place.database), 1..=5).await;
     backup(&place.database, &place.backup).unwrap();
     std::fs::remove_file(&place.database).unwrap();
-    assert_eq!(restore(&place.backup, &place.database).unwrap().replaced, None);
+    assert_eq!(restore(&place.backup, &place.database, &store_id(7)).unwrap().replaced, None);
     assert_eq!(seqs(&place.database).await.len(), 5);
     std::fs::write(&place.database, "no database").unwrap();
-    let kept = restore(&place.backup, &place.database).unwrap().replaced.unwrap();
+    let kept = restore(&place.backup, &place.database, &store_id(7)).unwrap().replaced.unwrap();
     assert_eq!(std::fs::read_to_string(kept).unwrap(), "no database");
     assert_eq!(seqs(&place.database).await.len(), 5);
     // A log alone is kept too, and not mixed with the backup.
     std::fs::remove_file(&place.database).unwrap();
     std::fs::write(place.dir.path().join("convoy.db-wal"), "commits").unwrap();
-    let kept = restore(&place.backup, &place.database).unwrap().replaced.unwrap();
+    let kept = restore(&place.backup, &place.database, &store_id(7)).unwrap().replaced.unwrap();
     assert_eq!(std::fs::read_to_string(format!("{}-wal", kept.display())).unwrap(), "commits");
     assert_eq!(seqs(&place.database).await.len(), 5);
 }
@@ -235,13 +235,13 @@ async fn what_is_no_good_backup_is_not_restored() {
     ];
     for (bytes, why) in cases {
         std::fs::write(&place.backup, bytes).unwrap();
-        let error = restore(&place.backup, &place.database).unwrap_err().to_string();
+        let error = restore(&place.backup, &place.database, &store_id(7)).unwrap_err().to_string();
         assert!(error.contains(why), "{why}: {error}");
         assert!(error.contains("convoy.backup"), "it names the backup, not the database: {error}");
         assert_eq!(seqs(&place.database).await.len(), 300);
         assert!(!place.names().iter().any(|name| name.contains("restor") || name.contains("replaced")));
     }
-    let error = restore(&place.database, &place.database).unwrap_err().to_string();
+    let error = restore(&place.database, &place.database, &store_id(7)).unwrap_err().to_string();
     assert!(error.contains("belongs to the database"), "{error}");
 }
 
@@ -256,7 +256,7 @@ async fn an_interrupted_restore_is_refused_until_it_is_run_again() {
     let opened = SqliteStore::open(&place.database, Options { new_store_id: store_id(9) });
     assert!(opened.unwrap_err().to_string().contains("a restore was interrupted, run it again"));
     std::fs::copy(&ready, &place.backup).unwrap();
-    restore(&place.backup, &place.database).unwrap();
+    restore(&place.backup, &place.database, &store_id(7)).unwrap();
     assert!(!ready.exists());
     let store = open(&place.database);
     write(&store, |tx| tx.put_host(&host_row(1))).await.unwrap();

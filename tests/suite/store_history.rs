@@ -287,7 +287,9 @@ fn compare(tx: &mut dyn Tx, model: &Model) -> Result<(), StoreError> {
     for open_only in [false, true] {
         assert_eq!(tx.rollouts(open_only, 99)?, model.newest_rollouts(open_only));
     }
-    assert_eq!(tx.latest_rollout(&channel())?, model.newest_rollouts(false).into_iter().next());
+    let newest = model.newest_rollouts(false);
+    assert_eq!(tx.rollouts_of(&channel(), 99)?, newest);
+    assert_eq!(tx.newest_rollouts(99)?, newest.get(..1).unwrap_or_default());
     let mut journals = model.journals.clone();
     journals.sort_by_key(|row| row.opened);
     assert_eq!(tx.journals(&host(1))?, journals);

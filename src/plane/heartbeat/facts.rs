@@ -13,8 +13,6 @@ use crate::wire::stored::HostBody;
 use crate::wire::v1::agent::HeartbeatRequest;
 use serde_json::json;
 
-/// How many rollouts are looked at for the one that put a host where it is.
-const RECENT: usize = 64;
 /// What a hold for drift begins with, so that `resolve` knows it.
 pub const DRIFT: &str = "drift: ";
 
@@ -120,19 +118,6 @@ impl Desk<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Finds a host's record in the newest rollout that names it.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn newest_record(&self, host: &HostName) -> Done<Option<Kept>> {
-        for row in self.tx.rollouts(false, RECENT)? {
-            if let Some(kept) = self.record(host, &row.id)? {
-                return Ok(Some(kept));
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -139,12 +139,9 @@ impl Plane {
 
 impl Desk<'_> {
     fn take_beat(&mut self, beat: &HeartbeatRequest) -> Done<()> {
-        let contact = Contact {
-            host: &beat.hostname,
-            journal: &beat.journal_id,
-            boot: Some(&beat.now.boot),
-            last_seq: Some(beat.last_seq),
-        };
+        let now = Stamp::from(beat.now.clone());
+        let contact =
+            Contact { host: &beat.hostname, journal: &beat.journal_id, now: Some(&now), last_seq: Some(beat.last_seq) };
         let journal = self.admit(&contact)?;
         self.put_journal(journal)?;
         self.take_facts(beat)

@@ -2,10 +2,11 @@
 //! clone.
 
 use crate::model::host_rollout::Event;
-use crate::model::id::{BootId, HostName, JournalId};
+use crate::model::id::{Author, BootId, HostName, JournalId};
+use crate::model::time::Stamp;
 use crate::plane::desk::Desk;
 use crate::plane::error::Done;
-use crate::plane::history::{Note, event, happening};
+use crate::plane::history::{Note, envelope, event, happening};
 use crate::store::rows::JournalRow;
 use crate::wire::stored::HostBody;
 use serde_json::json;
@@ -26,8 +27,8 @@ pub struct Contact<'c> {
     pub host: &'c HostName,
     /// Its journal.
     pub journal: &'c JournalId,
-    /// Its boot, where it says.
-    pub boot: Option<&'c BootId>,
+    /// Its clocks when it spoke, where it says.
+    pub now: Option<&'c Stamp>,
     /// The last number in its journal, where it says.
     pub last_seq: Option<u64>,
 }
@@ -68,18 +69,30 @@ impl Desk<'_> {
             Some(row) => Journal { row, dirty: false },
             None => self.open_journal(contact, &mut body)?,
         };
-        if let Some(boot) = contact.boot {
-            self.note_boot(contact.host, boot, &mut body)?;
+        if let Some(now) = contact.now {
+            self.note_boot(contact.host, &now.boot, &mut body)?;
         }
-        let rewound = contact.last_seq.filter(|said| *said < journal.row.last_seq && journal.row.fenced.is_none());
-        if let Some(said) = rewound {
-            let held = journal.row.last_seq;
+        let held = journal.row.last_seq;
+        let short = contact.last_seq.filter(|said| *said < held && journal.row.fenced.is_none());
+        if let Some(said) = short
+            && !self.is_overtaken(contact, held)?
+        {
             journal.fence(format!("it ends at {said}, and {held} is held here: an older copy of it was restored"));
         }
         if body != before {
             self.put_host(host_row, &body)?;
         }
         Ok(journal)
+    }
+
+    /// Tells whether a heartbeat is merely late: the host wrote the newest number that is held after it had spoken, and
+    /// the batch with it came through first. A journal that did go back shows it at its next heartbeat.
+    fn is_overtaken(&self, contact: &Contact<'_>, held: u64) -> Done<bool> {
+        let Some(now) = contact.now else { return Ok(false) };
+        let author = Author::Journal(contact.journal.clone());
+        let newest = self.tx.event(contact.host, &author, held)?;
+        let written = newest.as_ref().and_then(envelope).map(|sent| Stamp::from(sent.at));
+        Ok(written.is_some_and(|at| at.boot == now.boot && at.uptime >= now.uptime))
     }
 
     fn open_journal(&mut self, contact: &Contact<'_>, body: &mut HostBody) -> Done<Journal> {

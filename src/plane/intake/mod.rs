@@ -70,7 +70,7 @@ pub fn mark_body(mark: StoreMark) -> StoreMarkBody {
 
 impl Desk<'_> {
     fn take_batch(&mut self, batch: &EventsRequest) -> Done<EventsResponse> {
-        let contact = Contact { host: &batch.hostname, journal: &batch.journal_id, boot: None, last_seq: None };
+        let contact = Contact { host: &batch.hostname, journal: &batch.journal_id, now: None, last_seq: None };
         let mut journal = self.admit(&contact)?;
         let mut answer = self.nothing_taken()?;
         if let (None, Some(base)) = (&journal.row.fenced, &batch.base) {

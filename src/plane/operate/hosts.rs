@@ -102,7 +102,7 @@ impl Desk<'_> {
         for kept in self.open_records(host)? {
             let rollout = &kept.row.rollout;
             match self.plane.silence.of(host, rollout) {
-                Some(Judged::Lost | Judged::LostForgiven) => stays.push(format!(
+                Some(Judged::Lost | Judged::LostFailing | Judged::LostForgiven) => stays.push(format!(
                     "{host} counts as lost in {rollout} until it reports; `convoy rollout resume {rollout}` forgives that"
                 )),
                 Some(Judged::SetAside | Judged::AssumedInFlight) | None => {}

@@ -1,5 +1,7 @@
 //! Acts on a rollout: pause, resume, cancel, promote, retry.
 
+use crate::model::facts::HostHold;
+use crate::model::gate::Hold;
 use crate::model::host_rollout::HostRolloutState;
 use crate::model::id::{HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutEvent, RolloutState};
@@ -8,6 +10,7 @@ use crate::plane::advance::{Cause, is_preparing, state_words};
 use crate::plane::attempt::Opening;
 use crate::plane::desk::{Desk, keep};
 use crate::plane::error::{Done, PlaneError};
+use crate::plane::ledger::Kept;
 use crate::plane::operate::Act;
 use crate::store::rows::{Bucket, RecordFilter};
 use crate::wire::v1::operator::ActResponse;
@@ -179,7 +182,7 @@ impl Desk<'_> {
                 done.push(format!("{host}: not in {id}"));
                 continue;
             };
-            if !may_retry(kept.row.state) || !kept.row.is_final {
+            if !self.can_retry(&kept)? {
                 done.push(format!("{host}: nothing to retry, it is {}", kept.row.state));
                 continue;
             }
@@ -190,6 +193,18 @@ impl Desk<'_> {
             done.push(format!("nothing to do: no host of {id} failed"));
         }
         Ok(done)
+    }
+
+    /// Tells whether a new attempt helps: the last one ended badly, or it waits behind a quarantine that a retry lifts.
+    fn can_retry(&self, kept: &Kept) -> Done<bool> {
+        if kept.row.is_final {
+            return Ok(may_retry(kept.row.state));
+        }
+        if kept.row.state != HostRolloutState::Pending || !kept.waits() {
+            return Ok(false);
+        }
+        let Some(case) = self.case(kept)? else { return Ok(false) };
+        Ok(self.holds(&case, kept).iter().any(|(_, hold)| is_quarantine(hold)))
     }
 
     fn ended_badly(&self, id: &RolloutId) -> Done<Vec<HostName>> {
@@ -219,6 +234,10 @@ fn may_retry(state: HostRolloutState) -> bool {
         | HostRolloutState::Soaking
         | HostRolloutState::Converged => false,
     }
+}
+
+fn is_quarantine(hold: &Hold) -> bool {
+    matches!(hold, Hold::QuarantinedHere(_) | Hold::QuarantinedInChannel(_) | Hold::OnHost(HostHold::Quarantined(_)))
 }
 
 fn names(hosts: &[String]) -> Done<Vec<HostName>> {

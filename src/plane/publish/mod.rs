@@ -8,10 +8,11 @@ use crate::model::fleet::Release;
 use crate::model::id::{Attempt, HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutEvent, RolloutState};
 use crate::plane::Plane;
-use crate::plane::advance::{ITSELF, is_open, is_preparing};
+use crate::plane::advance::{ITSELF, is_preparing};
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::history::{Note, happening};
+use crate::plane::newest::MAX_CHANNELS;
 use crate::store::rows::{ReleaseRow, RolloutRow};
 use crate::trust::{self, Verified};
 use crate::wire::stored::{RolloutBody, write_rollout};
@@ -19,9 +20,8 @@ use crate::wire::v1::operator::Published;
 use crate::wire::v1::release::SignedRelease;
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// How many rollouts are looked at for ones that are older or unfinished.
-const RECENT: usize = 64;
 /// A manifest above this size is verified away from the threads that answer requests, in bytes.
 const LARGE: usize = 1024 * 1024;
 
@@ -41,12 +41,21 @@ impl Plane {
     /// # Errors
     /// [`PlaneError::Trust`] and [`PlaneError::Refused`] with what is wrong with it, else the store's.
     pub async fn publish(self: &Arc<Self>, signed: SignedRelease, by: String) -> Done<Published> {
+        let plane = self.clone();
+        // Once begun it is finished, also when the caller hangs up or has waited for too long.
+        let task = tokio::spawn(async move { plane.publish_whole(signed, by).await });
+        task.await.unwrap_or(Err(PlaneError::Ending))
+    }
+
+    async fn publish_whole(self: &Arc<Self>, signed: SignedRelease, by: String) -> Done<Published> {
         let _one_at_a_time = self.publishing.lock().await;
         let (signed, verified) = self.verify(signed).await?;
         let id = verified.release.id.clone();
         let text = serde_json::to_string(&signed).map_err(|why| PlaneError::bad("unreadable", why.to_string()))?;
         drop(signed);
         let found = self.transact(move |desk| desk.take_release(&verified, text, &by)).await?;
+        // Until it has been looked at again: a full disk may come between two chunks.
+        self.unfinished.store(true, Ordering::Release);
         self.finish(&id).await?;
         self.settle().await?;
         let new = matches!(found, Found::New);
@@ -68,22 +77,25 @@ impl Plane {
         Ok(done?)
     }
 
-    /// Goes on with what a stop interrupted.
+    /// Goes on with what a full disk or a busy store interrupted, unless a release is being published now.
+    pub(crate) async fn go_on_publishing(self: &Arc<Self>) {
+        if !self.unfinished.load(Ordering::Acquire) {
+            return;
+        }
+        let Ok(_one_at_a_time) = self.publishing.try_lock() else { return };
+        match self.finish_publishing().await {
+            Ok(()) => self.unfinished.store(false, Ordering::Release),
+            Err(error) => tracing::error!(%error, "a release is published in part; it is gone on with in a moment"),
+        }
+    }
+
+    /// Goes on with what was interrupted.
     ///
     /// # Errors
     /// The store's.
     pub async fn finish_publishing(self: &Arc<Self>) -> Done<()> {
-        let unfinished = self.look(|desk| {
-            let mut ids = Vec::new();
-            for row in desk.tx.rollouts(false, RECENT)? {
-                if desk.rollout(&row.id)?.is_some_and(|(row, body)| is_preparing(&row, &body.rollout)) {
-                    ids.push(row.id);
-                }
-            }
-            Ok(ids)
-        });
-        for id in unfinished.await? {
-            tracing::info!(rollout.id = %id, "going on with the publishing of {id}, which a stop interrupted");
+        for RolloutRow { id, .. } in self.look(|desk| desk.unfinished()).await? {
+            tracing::info!(rollout.id = %id, "going on with the publishing of {id}, which was interrupted");
             self.finish(&id).await?;
         }
         Ok(())
@@ -138,6 +150,12 @@ impl Desk<'_> {
         if !is_preparing(&row, &body.rollout) {
             return Ok(());
         }
+        let newer = self.newest_rollout(&id.channel)?.filter(|newest| newest.opened > row.opened);
+        if let Some(newer) = newer {
+            // It was interrupted, and that one was published whole in the meantime.
+            let superseded = RolloutEvent::Superseded(newer.id);
+            return self.move_rollout((row, body), &superseded, ITSELF).map(drop);
+        }
         tracing::info!(rollout.id = %id, "rollout {id} opened for {} hosts", loaded.release.hosts.len());
         self.supersede_older(id)?;
         self.lift_again(&loaded.release)?;
@@ -152,19 +170,11 @@ impl Desk<'_> {
     }
 
     fn supersede_older(&mut self, id: &RolloutId) -> Done<()> {
-        let mut newest_seen = false;
-        for row in self.tx.rollouts(false, RECENT)? {
-            if row.id.channel != id.channel || row.id == *id {
-                continue;
-            }
-            let (row, body) = self.known_rollout(&row.id)?;
-            let concerned = is_open(&body.rollout.state) || !newest_seen;
-            newest_seen = true;
-            if concerned && !is_preparing(&row, &body.rollout) {
-                let superseded = RolloutEvent::Superseded(id.clone());
-                // One that ended before stays as it ended.
-                let _ended = self.move_rollout((row, body), &superseded, ITSELF)?;
-            }
+        let open = self.tx.rollouts(true, MAX_CHANNELS)?.into_iter().filter(|row| row.id.channel == id.channel);
+        for older in self.newest_rollout(&id.channel)?.into_iter().chain(open) {
+            let superseded = RolloutEvent::Superseded(id.clone());
+            // One that ended before stays as it ended.
+            let _ended = self.move_rollout(self.known_rollout(&older.id)?, &superseded, ITSELF)?;
         }
         Ok(())
     }

@@ -77,6 +77,14 @@ impl Host {
         answer
     }
 
+    /// Sends a heartbeat of a host that starts these closures no more.
+    pub async fn beat_quarantined(&self, trial: &Trial, closures: Vec<Closure>) {
+        let body = HeartbeatRequest { quarantined: closures, ..self.beat_body(trial) };
+        let body = serde_json::to_value(body).unwrap();
+        let (status, answer) = trial.as_host(&self.name, "/v1/agent/heartbeat", Some(&body)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
     /// Makes the next event of the journal.
     pub fn next(&mut self, trial: &Trial, id: &str, event: &Event) -> EventEnvelope {
         self.seq += 1;

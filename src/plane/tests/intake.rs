@@ -79,9 +79,23 @@ async fn a_journal_that_ends_before_what_is_held_is_fenced() {
     let trial = Trial::new().await;
     let mut a = soaking(&trial).await;
     a.seq -= 2;
+    trial.clock.pass(Duration::from_millis(1));
     let answer = a.beat(&trial).await;
     assert!(answer.fenced.unwrap().contains("older copy"));
     assert_eq!(answer.bootstrap_rollouts.len(), 1, "and it gets what it lost");
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_a_batch_overtook_fences_nothing() {
+    let trial = Trial::new().await;
+    let mut a = soaking(&trial).await;
+    let late = serde_json::to_value(a.beat_body(&trial)).unwrap();
+    trial.clock.pass(Duration::from_secs(1));
+    a.finish(&trial, "stable@1").await;
+    let (status, answer) = trial.as_host("a", "/v1/agent/heartbeat", Some(&late)).await;
+    assert_eq!((status, &answer["fenced"]), (200, &serde_json::Value::Null), "{answer}");
+    assert_eq!(answer["acknowledgedSeq"], a.seq);
+    assert_eq!(a.beat(&trial).await.fenced, None);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! A database that was lost, or replaced by an older copy: nothing starts until an operator looked, nothing is missing.
 
 use crate::model::host_rollout::Event;
+use crate::model::id::StoreId;
 use crate::plane::tests::host::Host;
 use crate::plane::tests::trial::{BEAT, Trial, fresh_store, manifest};
+use crate::wire::v1::agent::StoreMarkBody;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -43,6 +45,7 @@ async fn an_older_copy_pauses_everything_until_an_operator_resumes_and_agents_fi
     assert_eq!((attempt.state.as_str(), attempt.in_flight), ("Soaking", true));
 
     trial.act("/v1/rollouts/stable@1/resume", json!({ "by": "ann" })).await;
+    trial.look().await;
     assert_eq!(trial.rollout("stable@1").await.state, "Advancing");
     a.beat(&trial).await;
     assert_eq!(trial.rollout("stable@1").await.state, "Advancing", "the same loss is not found twice");
@@ -93,6 +96,7 @@ async fn a_lost_database_takes_the_events_first_and_the_release_later() {
     assert!(trial.kinds().await.iter().all(|kind| !kind.starts_with('!')), "{:?}", trial.kinds().await);
     assert!(b.told(&trial).await.is_empty());
     trial.act("/v1/rollouts/stable@1/resume", json!({ "by": "ann" })).await;
+    trial.look().await;
     assert_eq!(b.told(&trial).await, ["start stable@1"]);
     a.finish(&trial, "stable@1").await;
     b.converge(&trial, "stable@1").await;
@@ -126,6 +130,33 @@ async fn after_a_loss_hosts_not_heard_from_count_as_in_flight() {
     assert_eq!(trial.rollout("stable@1").await.waves[0].in_flight, 0);
     b.say(&trial, "stable@1", &[Event::PermitLapsed("refused".to_owned())]).await;
     assert!(b.say(&trial, "stable@1", &[Event::DispatchAcked]).await.permits[0].granted);
+}
+
+#[tokio::test]
+async fn after_a_loss_hosts_not_heard_from_take_from_their_budgets_too() {
+    let store = fresh_store('a');
+    let trial = Trial::on(store.clone()).await;
+    trial.clock.pass(BEAT);
+    let waves = json!([{ "name": "all", "hosts": ["db-1", "db-2"] }]);
+    trial.publish("stable@1", waves, json!({ "budgets": { "db": 1 } })).await;
+    let (mut one, mut two) = (Host::up("db-1", &trial).await, Host::up("db-2", &trial).await);
+    trial.plane.flush().await.unwrap();
+    let backup = Arc::new(store.copy());
+    one.start(&trial, "stable@1").await;
+    two.beat(&trial).await;
+    let trial = trial.restart_on(backup).await;
+    // Long enough for the other one to be judged before anybody notices the loss.
+    trial.clock.pass(std::time::Duration::from_secs(15 * 60));
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@1").await.waves[0].set_aside, 2);
+    two.seen = Some(StoreMarkBody { store_id: StoreId::new("f".repeat(32)).unwrap(), commit_count: 1 });
+    two.beat(&trial).await;
+    trial.act("/v1/rollouts/stable@1/resume", json!({ "by": "ann" })).await;
+    assert!(trial.why("db-2").await.to_string().contains("just started"), "before anybody was judged anew");
+    trial.look().await;
+    let why = trial.why("db-2").await.to_string();
+    assert!(why.contains("budget db has 1 hosts in flight") && !why.contains("just started"), "{why}");
+    assert!(!two.ask(&trial, "stable@1").await);
 }
 
 #[tokio::test]

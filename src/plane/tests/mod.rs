@@ -15,6 +15,7 @@ mod permits;
 mod protocol;
 mod publish;
 mod restart;
+mod restless;
 mod silence;
 mod tick;
 mod tls;

@@ -105,6 +105,35 @@ async fn retry_opens_the_next_attempt_lifts_the_quarantine_and_goes_through_all_
 }
 
 #[tokio::test]
+async fn a_retry_frees_a_host_that_waits_behind_its_own_quarantine() {
+    let trial = Trial::new().await;
+    let waves = json!([{ "name": "all", "hosts": ["a", "b"], "maxFailures": 1 }]);
+    trial.publish("stable@1", waves.clone(), json!({})).await;
+    let (mut a, mut b) = (Host::up("a", &trial).await, Host::up("b", &trial).await);
+    a.start(&trial, "stable@1").await;
+    a.fail(&trial, "stable@1").await;
+    a.go_back(&trial, "stable@1").await;
+    b.converge(&trial, "stable@1").await;
+    // The next but three gives each host the same closure again.
+    assert_eq!(a.target("stable@5"), a.target("stable@1"));
+    trial.publish("stable@5", waves, json!({})).await;
+    b.say(&trial, "stable@5", &[Event::Converged]).await;
+    let failed = vec![a.target("stable@1")];
+    a.beat_quarantined(&trial, failed.clone()).await;
+    let why = trial.why("a").await;
+    assert_eq!(why["holds"][0]["hint"], "convoy rollout retry stable@5 --host a", "{why}");
+    let answer = trial.act("/v1/rollouts/stable@5/retry", json!({ "by": "ann", "hosts": ["a"] })).await;
+    assert!(answer["done"].to_string().contains("a: attempt 2 of stable@5"), "{answer}");
+    a.beat_quarantined(&trial, failed).await;
+    assert_eq!(a.told(&trial).await, ["retry stable@5"]);
+    let answer = trial.act("/v1/rollouts/stable@5/retry", json!({ "by": "ann", "hosts": ["a"] })).await;
+    assert!(answer["done"].to_string().contains("nothing to retry, it is Pending"), "{answer}");
+    a.attempt = 2;
+    a.converge(&trial, "stable@5").await;
+    assert_eq!(trial.rollout("stable@5").await.state, "Completed");
+}
+
+#[tokio::test]
 async fn an_ended_or_older_rollout_takes_no_acts() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a"]).await;

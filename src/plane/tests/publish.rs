@@ -158,3 +158,92 @@ async fn what_comes_back_to_wait_in_an_ended_rollout_is_cancelled() {
         assert_eq!(host.told(&trial).await, ["cancel stable@1", "start stable@2"]);
     }
 }
+
+/// Publishes in part, as a full disk would leave it: the release and the first of its records.
+async fn publish_in_part(trial: &Trial, id: &str, hosts: &[String]) {
+    let signed = trial.sign(&manifest(id, json!([{ "name": "all", "hosts": hosts }]), json!({})));
+    let verified = crate::trust::verify(&signed, &trial.plane.trust).unwrap();
+    let body = serde_json::to_string(&signed).unwrap();
+    let id = crate::plane::tests::trial::rollout(id);
+    let taken = trial.plane.transact(move |desk| {
+        desk.take_release(&verified, body)?;
+        desk.make_records(&id, None)
+    });
+    taken.await.unwrap();
+    trial.plane.unfinished.store(true, std::sync::atomic::Ordering::Release);
+}
+
+fn many() -> Vec<String> {
+    (0..600).map(|n| format!("host{n:04}")).collect()
+}
+
+#[tokio::test]
+async fn a_release_published_in_part_holds_nothing_back_and_is_finished_by_itself() {
+    let trial = Trial::new().await;
+    trial.publish("stable@1", json!([{ "name": "all", "hosts": many() }]), json!({})).await;
+    let mut host = Host::up("host0000", &trial).await;
+    publish_in_part(&trial, "stable@2", &many()).await;
+    assert_eq!(host.told(&trial).await, ["start stable@1"], "the older one goes on");
+    assert!(host.ask(&trial, "stable@1").await);
+    let store_id = crate::model::id::StoreId::new("f".repeat(32)).unwrap();
+    host.seen = Some(crate::wire::v1::agent::StoreMarkBody { store_id, commit_count: 1 });
+    host.beat(&trial).await;
+    assert_eq!(trial.rollout("stable@1").await.why.as_deref(), Some("paused by restored"));
+    trial.plane.go_on_publishing().await;
+    let view = trial.rollout("stable@2").await;
+    assert_eq!((view.why.as_deref(), view.waves[0].waiting), (Some("paused by restored"), 600));
+    assert_eq!(trial.rollout("stable@1").await.state, "Superseded");
+}
+
+#[tokio::test]
+async fn a_release_published_in_part_does_not_supersede_a_newer_one() {
+    let trial = Trial::new().await;
+    publish_in_part(&trial, "stable@1", &many()).await;
+    trial.clock.pass(Duration::from_secs(1));
+    trial.publish_simple("stable@2", &["host0000"]).await;
+    trial.plane.go_on_publishing().await;
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@2").await.state, "Advancing");
+    let older = trial.rollout("stable@1").await;
+    assert_eq!((older.state.as_str(), older.waves[0].waiting), ("Superseded", 0));
+}
+
+#[tokio::test]
+async fn publishing_goes_on_when_the_caller_hangs_up() {
+    use futures_util::FutureExt;
+    let trial = Trial::new().await;
+    let signed = trial.sign(&manifest("stable@1", json!([{ "name": "all", "hosts": many() }]), json!({})));
+    assert!(trial.plane.publish(signed).now_or_never().is_none(), "it was begun and the caller is gone");
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    let view = trial.rollout("stable@1").await;
+    assert_eq!((view.state.as_str(), view.waves[0].waiting), ("Advancing", 600));
+}
+
+#[tokio::test]
+async fn a_busy_channel_hides_nothing_of_a_quiet_one() {
+    let trial = Trial::new().await;
+    trial.publish("stable@1", json!([{ "name": "all", "hosts": ["a", "b"] }]), json!({})).await;
+    let (mut a, mut b) = (Host::up("a", &trial).await, Host::up("b", &trial).await);
+    a.converge(&trial, "stable@1").await;
+    for n in 1..=70 {
+        trial.publish_simple(&format!("dev@{n}"), &["d"]).await;
+    }
+    let (_, fleet) = trial.get("/v1/fleet").await;
+    let shown: Vec<_> = fleet["rollouts"].as_array().unwrap().iter().map(|view| view["id"].clone()).collect();
+    assert_eq!(shown, ["dev@70", "stable@1"]);
+    assert!(trial.why("a").await["summary"].to_string().contains("converged in stable@1"));
+    a.running = crate::plane::tests::trial::closure("3", "a");
+    a.beat(&trial).await;
+    assert!(trial.kinds().await.contains(&"drifted".to_owned()));
+    let trial = trial.restart().await;
+    let (_, fleet) = trial.get("/v1/fleet").await;
+    assert_eq!(fleet["byState"]["Converged"], 1, "{fleet}");
+    let store_id = crate::model::id::StoreId::new("f".repeat(32)).unwrap();
+    b.seen = Some(crate::wire::v1::agent::StoreMarkBody { store_id, commit_count: 1 });
+    b.beat(&trial).await;
+    assert_eq!(trial.rollout("stable@1").await.why.as_deref(), Some("paused by restored"));
+    trial.publish_simple("stable@2", &["a", "b"]).await;
+    assert_eq!(trial.rollout("stable@1").await.state, "Superseded");
+}

@@ -57,6 +57,43 @@ async fn a_silent_host_in_flight_is_lost_only_after_its_limit_and_corrected_when
 }
 
 #[tokio::test]
+async fn a_host_that_failed_and_never_returned_is_one_failure() {
+    let trial = Trial::new().await;
+    let waves = json!([{ "name": "all", "hosts": ["a", "b"], "maxFailures": 1 }]);
+    trial.publish("stable@1", waves, json!({})).await;
+    let mut a = Host::up("a", &trial).await;
+    a.start(&trial, "stable@1").await;
+    a.fail(&trial, "stable@1").await;
+    trial.clock.pass(LONG);
+    trial.look().await;
+    let view = trial.rollout("stable@1").await;
+    assert_eq!((view.state.as_str(), view.waves[0].in_flight, view.waves[0].failed), ("Advancing", 0, 1));
+    assert!(trial.attempt("stable@1", "a").await.lost);
+    a.go_back(&trial, "stable@1").await;
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@1").await.waves[0].failed, 1);
+}
+
+#[tokio::test]
+async fn resume_of_a_halt_for_a_lost_host_forgives_it_at_once() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "b"]).await;
+    let mut a = Host::up("a", &trial).await;
+    a.start(&trial, "stable@1").await;
+    trial.clock.pass(LONG);
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@1").await.state, "Halted");
+    let answer = trial.act("/v1/rollouts/stable@1/resume", json!({ "by": "ann" })).await;
+    assert!(answer["done"].to_string().contains("is advancing in wave 1"), "{answer}");
+    for _ in 0..2 {
+        let view = trial.rollout("stable@1").await;
+        let wave = &view.waves[0];
+        assert_eq!((view.state.as_str(), wave.in_flight, wave.failed, wave.neutral), ("Advancing", 0, 0, 1));
+        trial.look().await;
+    }
+}
+
+#[tokio::test]
 async fn a_permit_that_was_never_used_is_in_flight_until_the_host_speaks_or_is_lost() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a"]).await;
@@ -120,6 +157,23 @@ async fn a_lost_host_frees_its_slot_and_its_budget_where_failures_are_allowed() 
     two.start(&trial, "stable@1").await;
     let wave = trial.rollout("stable@1").await.waves.remove(0);
     assert_eq!((wave.in_flight, wave.failed), (1, 1));
+}
+
+#[tokio::test]
+async fn a_host_whose_row_is_damaged_keeps_no_other_from_being_judged() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "b"]).await;
+    let broken = crate::store::write(&*trial.store, |tx| {
+        let id = crate::plane::tests::trial::rollout("stable@1");
+        let row = tx.record(&crate::plane::tests::trial::name("a"), &id)?.unwrap();
+        tx.put_record(&crate::store::rows::RecordRow { body: "damaged".to_owned(), ..row })
+    });
+    broken.await.unwrap();
+    Host::up("a", &trial).await;
+    Host::up("b", &trial).await;
+    trial.clock.pass(LONG);
+    trial.look().await;
+    assert_eq!(trial.rollout("stable@1").await.waves[0].set_aside, 1);
 }
 
 #[tokio::test]

@@ -1,19 +1,16 @@
 //! The fleet in counts, never a list: from memory and counters, so that it costs the same at any size.
 
 use crate::model::host_rollout::HostRolloutState;
-use crate::model::id::{Channel, RolloutId};
+use crate::model::id::RolloutId;
 use crate::plane::Plane;
 use crate::plane::desk::Desk;
 use crate::plane::error::Done;
 use crate::plane::heartbeat::online_span;
 use crate::plane::silence::Judged;
 use crate::wire::v1::operator::FleetView;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How many rollouts are looked at: the open ones and the newest of each channel.
-const RECENT: usize = 64;
 
 /// Hosts in one state.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,7 +57,7 @@ impl Plane {
         };
         for (host, newest) in newest {
             let state = match self.silence.of(&host, &newest.rollout) {
-                Some(Judged::Lost | Judged::LostForgiven) => "Lost".to_owned(),
+                Some(Judged::Lost | Judged::LostFailing | Judged::LostForgiven) => "Lost".to_owned(),
                 Some(Judged::SetAside) => "SetAside".to_owned(),
                 Some(Judged::AssumedInFlight) | None => newest.state.to_string(),
             };
@@ -78,8 +75,6 @@ impl Desk<'_> {
     /// # Errors
     /// The store's.
     pub fn shown_rollouts(&self) -> Done<Vec<RolloutId>> {
-        let mut channels: BTreeSet<Channel> = BTreeSet::new();
-        let rows = self.tx.rollouts(false, RECENT)?.into_iter();
-        Ok(rows.filter(|row| channels.insert(row.id.channel.clone()) || row.open).map(|row| row.id).collect())
+        Ok(self.concerned()?.into_iter().map(|row| row.id).collect())
     }
 }

@@ -7,17 +7,13 @@ use crate::plane::desk::{Desk, keep};
 use crate::plane::error::Done;
 use crate::plane::permit::in_flight;
 use crate::plane::silence::Judged;
-use crate::store::rows::{RecordRow, RolloutRow};
+use crate::store::rows::RecordRow;
 use crate::wire::v1::operator::{AttemptView, HostView, MAX_PAGE, Page};
 use crate::wire::v1::release::date;
 use std::sync::Arc;
 
 /// How many attempts of one host are shown.
 const ATTEMPTS: usize = 8;
-/// How many rollouts are looked at for the attempts of one host.
-const RECENT: usize = 64;
-/// The same for each host of a list: the newest of a few channels.
-const RECENT_IN_LIST: usize = 8;
 
 impl Plane {
     /// Lists hosts by name, after one.
@@ -34,8 +30,7 @@ impl Plane {
                 names.map(|(name, _)| name.clone()).take(limit).collect()
             };
             let next = (names.len() >= limit).then(|| names.last().map(ToString::to_string)).flatten();
-            let rollouts = desk.tx.rollouts(false, RECENT_IN_LIST)?;
-            let items = names.iter().map(|name| desk.host_view(name, &rollouts)).collect::<Done<_>>()?;
+            let items = names.iter().map(|name| desk.host_view(name)).collect::<Done<_>>()?;
             Ok(Page { items, next })
         })
         .await
@@ -48,25 +43,17 @@ impl Plane {
     pub async fn show_host(self: &Arc<Self>, host: HostName) -> Done<HostView> {
         self.look(move |desk| {
             desk.check_known(&host)?;
-            let rollouts = desk.tx.rollouts(false, RECENT)?;
-            desk.host_view(&host, &rollouts)
+            desk.host_view(&host)
         })
         .await
     }
 }
 
 impl Desk<'_> {
-    fn host_view(&self, name: &HostName, rollouts: &[RolloutRow]) -> Done<HostView> {
+    fn host_view(&self, name: &HostName) -> Done<HostView> {
         let (row, body) = self.host(name)?;
-        let mut attempts = Vec::new();
-        for rollout in rollouts {
-            if attempts.len() == ATTEMPTS {
-                break;
-            }
-            if let Some(row) = self.tx.record(name, &rollout.id)? {
-                attempts.push(self.attempt_view(row)?);
-            }
-        }
+        let newest = self.tx.newest_records(name, ATTEMPTS)?;
+        let attempts = newest.into_iter().map(|row| self.attempt_view(row)).collect::<Done<_>>()?;
         let closures = body.closures.as_ref();
         let text = |closure: Option<&crate::model::id::Closure>| closure.map(ToString::to_string);
         Ok(HostView {
@@ -99,7 +86,7 @@ impl Desk<'_> {
             state: kept.row.state.to_string(),
             is_final: kept.row.is_final,
             in_flight: in_flight(kept.row.bucket),
-            lost: matches!(judged, Some(Judged::Lost | Judged::LostForgiven)),
+            lost: judged.is_some_and(Judged::is_lost),
             verdict: verdict(&kept.body.progress),
             since: date(kept.body.state_since),
             target: kept.target().to_string(),

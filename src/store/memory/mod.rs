@@ -4,6 +4,7 @@
 mod state;
 mod scan;
 mod identities;
+mod newest;
 mod tx;
 
 use crate::model::id::StoreId;

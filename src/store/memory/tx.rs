@@ -4,6 +4,7 @@ use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId,
 use crate::model::identity::Identity;
 use crate::model::rollout::Tally;
 use crate::model::time::Timestamp;
+use crate::store::memory::newest;
 use crate::store::memory::state::{Counter, State, Table, Undo};
 use crate::store::memory::{identities, scan};
 use crate::store::rows::{
@@ -191,6 +192,10 @@ impl Tx for MemoryTx<'_> {
         Ok(rows)
     }
 
+    fn newest_records(&self, host: &HostName, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
+        Ok(newest::of_host(self.state, self.records_of(host), limit))
+    }
+
     fn records(
         &self,
         filter: &RecordFilter,
@@ -238,9 +243,12 @@ impl Tx for MemoryTx<'_> {
         Ok(scan::rollouts(self.state, open_only, limit))
     }
 
-    fn latest_rollout(&self, channel: &Channel) -> Result<Option<RolloutRow>, StoreError> {
-        let of_channel = self.state.rollouts.values().filter(|(_, row)| row.id.channel == *channel);
-        Ok(of_channel.max_by_key(|(born, row)| (row.opened, *born)).map(|(_, row)| row.clone()))
+    fn newest_rollouts(&self, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
+        Ok(newest::of_each_channel(self.state, limit))
+    }
+
+    fn rollouts_of(&self, channel: &Channel, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
+        Ok(newest::of_channel(self.state, channel, limit))
     }
 
     fn permit(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<PermitRow>, StoreError> {

@@ -1,14 +1,16 @@
 //! Backups while the control plane runs, restores while it does not, and the copy before a migration.
 //!
-//! A restored database keeps its store id and its older commit count: agents have seen a higher one and say so.
+//! A restored database keeps its commit count and gets a new store id: what was committed after the backup is lost, and
+//! every agent that knew the database before says so, however few those commits were.
 
+use crate::model::id::StoreId;
 use crate::store::sqlite::failure::{io_error, store_error};
 use crate::store::sqlite::lock::DatabaseLock;
 use crate::store::sqlite::open::{Found, connect, inspect, read_mark, whole};
 use crate::store::sqlite::{files, schema};
 use crate::store::{StoreError, StoreMark};
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, params};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,19 +64,32 @@ pub fn backup(path: &Path, to: &Path) -> Result<Copied, StoreError> {
 }
 
 /// Puts the backup `from` in the place of the database at `to`, which is kept as `<to>.replaced-<n>`. The backup is
-/// read whole before. Blocks. After a crash in the middle, run it again.
+/// read whole before, and gets the identity `new_store_id`, made at random by the caller. Blocks. After a crash in the
+/// middle, run it again.
 ///
 /// # Errors
 /// [`StoreError::Locked`] while a control plane runs on `to`; [`StoreError::TooNew`] for the backup;
 /// [`StoreError::Full`]; [`StoreError::Engine`], also when the backup is damaged. `to` is then as it was.
-pub fn restore(from: &Path, to: &Path) -> Result<Restored, StoreError> {
+pub fn restore(from: &Path, to: &Path, new_store_id: &StoreId) -> Result<Restored, StoreError> {
     refuse_same(to, from)?;
     let _lock = DatabaseLock::take(to)?;
     let partial = files::beside(to, ".restoring-partial");
     let copied = source(from).and_then(|opened| copy(&opened, from, &partial, to));
-    let mark = copied.map_err(|error| no_backup(error, to))?;
+    copied.map_err(|error| no_backup(error, to))?;
+    let mark = rename(&partial, new_store_id)?;
     let replaced = replace(&partial, to).map_err(|error| io_error(to, "replace", &error))?;
     Ok(Restored { mark, replaced })
+}
+
+/// Makes a copy another database than the one it is a copy of.
+fn rename(copy: &Path, id: &StoreId) -> Result<StoreMark, StoreError> {
+    let conn = connect(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let renamed = conn.execute("UPDATE meta SET store_id = ?1", params![id.as_str()]);
+    renamed.map_err(|error| store_error(copy, error))?;
+    let mark = read_mark(&conn).map_err(|error| store_error(copy, error))?;
+    drop(conn);
+    files::sync(copy).map_err(|error| io_error(copy, "write", &error))?;
+    Ok(mark)
 }
 
 fn no_backup(error: StoreError, to: &Path) -> StoreError {

@@ -92,6 +92,17 @@ pub(crate) fn open(tx: &SqliteTx<'_>, host: &HostName) -> Result<Vec<RecordRow>,
     tx.list(&sql, params![host.as_str()], record_row)
 }
 
+/// Reads indexes only until it knows which rows to read.
+pub(crate) fn newest(tx: &SqliteTx<'_>, host: &HostName, most: usize) -> Result<Vec<RecordRow>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM (
+            SELECT o.id, o.opened, o.born FROM records AS x JOIN rollouts AS o ON o.id = x.rollout
+            WHERE x.host = ?1 ORDER BY o.opened DESC, o.born DESC LIMIT ?2) AS n
+        JOIN records AS r ON r.host = ?1 AND r.rollout = n.id ORDER BY n.opened DESC, n.born DESC"
+    );
+    tx.list(&sql, params![host.as_str(), limit(most)], record_row)
+}
+
 pub(crate) fn records(
     tx: &SqliteTx<'_>,
     filter: &RecordFilter,

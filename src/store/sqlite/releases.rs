@@ -54,10 +54,18 @@ pub(crate) fn rollouts(tx: &SqliteTx<'_>, open_only: bool, most: usize) -> Resul
     tx.list(&sql, params![limit(most)], rollout_row)
 }
 
-pub(crate) fn latest_rollout(tx: &SqliteTx<'_>, channel: &Channel) -> Result<Option<RolloutRow>, StoreError> {
+pub(crate) fn newest_rollouts(tx: &SqliteTx<'_>, most: usize) -> Result<Vec<RolloutRow>, StoreError> {
+    let sql = "SELECT id, open, opened, updated, body FROM rollouts WHERE born IN (
+            SELECT (SELECT o.born FROM rollouts AS o WHERE o.channel = c.channel ORDER BY o.opened DESC, o.born DESC LIMIT 1)
+            FROM (SELECT DISTINCT channel FROM rollouts) AS c)
+        ORDER BY opened DESC, born DESC LIMIT ?1";
+    tx.list(sql, params![limit(most)], rollout_row)
+}
+
+pub(crate) fn rollouts_of(tx: &SqliteTx<'_>, channel: &Channel, most: usize) -> Result<Vec<RolloutRow>, StoreError> {
     let sql = "SELECT id, open, opened, updated, body FROM rollouts WHERE channel = ?1
-        ORDER BY opened DESC, born DESC LIMIT 1";
-    tx.first(sql, params![channel.as_str()], rollout_row)
+        ORDER BY opened DESC, born DESC LIMIT ?2";
+    tx.list(sql, params![channel.as_str(), limit(most)], rollout_row)
 }
 
 fn rollout_row(row: &Row<'_>) -> Result<RolloutRow, Unread> {

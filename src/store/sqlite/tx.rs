@@ -176,6 +176,10 @@ impl Tx for SqliteTx<'_> {
         records::open(self, host)
     }
 
+    fn newest_records(&self, host: &HostName, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
+        records::newest(self, host, limit)
+    }
+
     fn records(
         &self,
         filter: &RecordFilter,
@@ -213,8 +217,12 @@ impl Tx for SqliteTx<'_> {
         releases::rollouts(self, open_only, limit)
     }
 
-    fn latest_rollout(&self, channel: &Channel) -> Result<Option<RolloutRow>, StoreError> {
-        releases::latest_rollout(self, channel)
+    fn newest_rollouts(&self, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
+        releases::newest_rollouts(self, limit)
+    }
+
+    fn rollouts_of(&self, channel: &Channel, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
+        releases::rollouts_of(self, channel, limit)
     }
 
     fn permit(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<PermitRow>, StoreError> {
