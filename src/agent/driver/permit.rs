@@ -12,6 +12,7 @@ use crate::model::time::Stamp;
 use crate::wire::v1::agent::{Act, PermitAnswer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long to wait before a host that holds itself back is looked at again.
 const HOLD_RETRY: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub struct Asks {
     spent: BTreeSet<RolloutId>,
     /// Granted and not used yet.
     granted: BTreeSet<RolloutId>,
+    /// When an attempt that has waited for long asks for its orders anew, at the earliest.
+    pub(crate) again: Option<Instant>,
 }
 
 impl Asks {
@@ -129,7 +132,7 @@ impl Driver {
             Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
             // Another boot: the next look takes it up.
             Ok(_) => {
-                self.look_at = Some(tokio::time::Instant::now());
+                self.look_at = Some(Instant::now());
                 return vec![HostHold::Lock];
             }
             Err(why) => return vec![HostHold::Disk(why.to_string())],

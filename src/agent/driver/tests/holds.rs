@@ -76,6 +76,19 @@ async fn a_clock_behind_the_signed_date_holds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hold_that_lasted_for_hours_is_looked_at_again() {
+    let world = World::start(closure("1"));
+    world.pass(10).await;
+    set_faults(&world.host, &Faults { disk_full: true, ..Faults::default() }).unwrap();
+    world.plane.order(1, Act::Stage);
+    world.pass(5 * 3600).await;
+    assert!(!told(&world).is_empty());
+    set_faults(&world.host, &Faults::default()).unwrap();
+    world.pass(60).await;
+    assert!(told(&world).is_empty(), "{:?}", told(&world));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signed_date_is_kept_on_the_host_too() {
     let world = World::start(closure("1"));
     let mut later = manifest(&world.target);
