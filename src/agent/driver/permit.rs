@@ -65,14 +65,18 @@ impl Driver {
         self.carry_out().await;
     }
 
-    /// Lets go of what only attempts that wait need: a release's text may be large.
+    /// Lets go of what only attempts that wait need: a release's text may be large, and a hold that nobody looks at
+    /// again, because nothing is ordered any more, would hold the host in every other rollout too.
     fn forget_done(&mut self) {
         let open: BTreeSet<_> = self.open_rollouts().into_iter().collect();
         let orders = &self.orders;
         self.offers.retain(|id, _| open.contains(id) || orders.contains_key(id));
-        self.refusals.retain(|id, _| open.contains(id) || orders.contains_key(id));
+        let book = self.journal.book();
+        let started =
+            |id: &RolloutId| book.rollouts.get(id).is_some_and(|own| open.contains(id) && own.progress.is_started());
+        self.refusals.retain(|id, _| orders.contains_key(id) || started(id));
         let held = self.holds.len();
-        self.holds.retain(|id, _| open.contains(id));
+        self.holds.retain(|id, _| open.contains(id) && orders.contains_key(id));
         if self.holds.len() != held {
             self.link.beat.soon();
         }
