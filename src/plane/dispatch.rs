@@ -1,11 +1,11 @@
 //! Orders, derived from rows each time they are asked for; a long poll waits for its own host only.
 
 use crate::model::gate::{Gate, Hold};
-use crate::model::host_rollout::Phase;
+use crate::model::host_rollout::{HostRolloutState, Phase};
 use crate::model::id::HostName;
 use crate::model::rollout::RolloutState;
 use crate::plane::Plane;
-use crate::plane::desk::Desk;
+use crate::plane::desk::{Desk, keep};
 use crate::plane::digest::sha256;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::ledger::Kept;
@@ -55,13 +55,15 @@ impl Plane {
             if seen != Some(orders.tag.as_str()) {
                 return Ok(Some(orders));
             }
-            if Instant::now() >= until || *draining.borrow_and_update() {
+            if *draining.borrow_and_update() {
                 return Ok(None);
             }
+            // Nothing is derived once more at the end of the wait: the next poll, which follows at once, does that.
             tokio::select! {
+                biased;
                 () = &mut woken => {}
-                () = sleep_until(until) => {}
                 _ = draining.changed() => return Ok(None),
+                () = sleep_until(until) => return Ok(None),
             }
         }
     }
@@ -85,7 +87,8 @@ impl Desk<'_> {
         let mut orders = Vec::new();
         let mut said = String::new();
         for rollout in self.plane.live.get(host).unsettled {
-            let Some(kept) = self.record(host, &rollout)? else { continue };
+            let row = self.tx.record(host, &rollout)?.filter(|row| row.state == HostRolloutState::Cancelled);
+            let Some(kept) = row.map(keep).transpose()? else { continue };
             if let Phase::Cancelled(cancelled) = &kept.body.progress.phase {
                 self.order(&kept, Act::Cancel { why: cancelled.why.clone() }, &mut orders)?;
             }
@@ -119,23 +122,20 @@ impl Desk<'_> {
 
     /// Says what the host should do in one open attempt.
     fn act(&self, kept: &Kept) -> Done<Option<Act>> {
-        let Some(case) = self.case(kept)? else { return Ok(None) };
         if let Some(why) = &kept.body.revert {
             return Ok(Some(Act::Revert { why: why.clone() }));
         }
         // An agent holds one order for each rollout: a retry is a start that lifts the quarantine first.
         let start = || if kept.body.retry { Act::Retry } else { Act::Start };
-        let act = if kept.waits() {
-            let holds = self.holds(&case, kept);
-            if holds.is_empty() && self.invite(&case, kept) {
-                Some(start())
-            } else {
-                may_stage(&case, kept, &holds).then_some(Act::Stage)
-            }
-        } else {
-            is_permitted_to_start(kept).then(start)
-        };
-        Ok(act)
+        if !kept.waits() {
+            return Ok(is_permitted_to_start(kept).then(start));
+        }
+        let Some(case) = self.case(kept)? else { return Ok(None) };
+        let holds = self.holds(&case, kept);
+        if holds.is_empty() && self.invite(&case, kept) {
+            return Ok(Some(start()));
+        }
+        Ok(may_stage(&case, kept, &holds).then_some(Act::Stage))
     }
 
     /// Takes a free slot for the host, unless others are invited for all of them.

@@ -3,7 +3,7 @@
 use crate::agent::driver::work::Work;
 use crate::agent::driver::{Driver, LONGEST_NAP};
 use crate::model::effect::Effect;
-use crate::model::host_rollout::deadline::{Due, deadline};
+use crate::model::host_rollout::deadline::{Deadline, Due, deadline};
 use crate::model::host_rollout::{Event, HostRollout, Phase, Soaking};
 use crate::model::id::RolloutId;
 use crate::model::time::Stamp;
@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// How long to leave an attempt alone that is due and can't move yet.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often orders are asked for anew while an attempt has waited for long: the answer is the same most of the time.
+const ASK_PAUSE: Duration = Duration::from_secs(60);
 /// How often a rollback that outlives its limit is waited for once more before it is given up: its last way is a
 /// reboot, which has a limit of its own.
 const ROLLBACK_PATIENCE: u32 = 3;
@@ -40,11 +42,17 @@ impl Driver {
                 self.fetch_for_commit(&rollout);
             }
             let Some(deadline) = deadline(&progress) else { continue };
-            if self.now().reached(&deadline.at) {
+            if self.is_due(&deadline) {
                 self.due(&rollout, &progress, deadline.due).await;
             }
         }
         self.carry_out().await;
+    }
+
+    /// Tells whether a deadline has to be acted on. Asking anew stays due until the attempt moves.
+    fn is_due(&self, deadline: &Deadline) -> bool {
+        let asked = deadline.due == Due::AskAgain && self.asks.again.is_some_and(|again| again > Instant::now());
+        self.now().reached(&deadline.at) && !asked
     }
 
     async fn due(&mut self, rollout: &RolloutId, progress: &HostRollout, due: Due) {
@@ -59,9 +67,11 @@ impl Driver {
                 self.record(rollout, &Event::PermitLapsed("no answer within the life of a permit".to_owned()))
             }
             Due::AskAgain => {
+                // Never a nap: the attempt that waits is the one that may start at any time.
                 self.asks.new_orders();
+                self.asks.again = Some(Instant::now() + ASK_PAUSE);
                 self.link.tag = None;
-                false
+                return;
             }
             Due::OutcomeOverdue => {
                 self.outcome_overdue(rollout, progress).await;
@@ -93,8 +103,7 @@ impl Driver {
             Due::RollbackOverdue => self.rollback_overdue(rollout, progress).await,
         };
         if !moved && !self.naps.contains_key(rollout) && !self.moved_on(rollout, progress) {
-            let pause = if due == Due::AskAgain { Duration::from_secs(60) } else { PAUSE };
-            self.nap(rollout, pause);
+            self.nap(rollout, PAUSE);
         }
     }
 
@@ -163,12 +172,18 @@ impl Driver {
                 continue;
             }
             let Some(progress) = self.progress(&rollout) else { continue };
-            deadline(progress).into_iter().for_each(|deadline| at(self.instant_of(&deadline.at)));
+            deadline(progress).into_iter().for_each(|deadline| at(self.due_at(&deadline)));
             if let Phase::Soaking(soaking) = &progress.phase {
                 at(self.instant_of(&self.control_plane_due(&rollout, progress, soaking)));
             }
         }
         wake
+    }
+
+    fn due_at(&self, deadline: &Deadline) -> Instant {
+        let at = self.instant_of(&deadline.at);
+        let again = self.asks.again.filter(|_| deadline.due == Due::AskAgain);
+        again.map_or(at, |again| again.max(at))
     }
 
     /// When the control plane has been away for the failure time, or the prior's settings may be tried again.

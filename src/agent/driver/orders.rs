@@ -97,17 +97,7 @@ impl Driver {
         if self.committing.contains(rollout) {
             return;
         }
-        let waiting = match &progress.phase {
-            Phase::Pending(_) => true,
-            Phase::Deferred(deferred) => deferred.trial.is_none(),
-            Phase::Activating(_)
-            | Phase::Soaking(_)
-            | Phase::Converged(_)
-            | Phase::Failed(_)
-            | Phase::Reverted(_)
-            | Phase::Cancelled(_) => false,
-        };
-        let event = if waiting {
+        let event = if waits(progress) {
             Event::Cancelled(why.to_owned())
         } else {
             Event::SustainedFailure(Verdict::Ordered(why.to_owned()))
@@ -141,7 +131,20 @@ impl Driver {
         if again || order.act == Act::Retry {
             self.lift(&target);
         }
+        self.supersede(&order.rollout_id);
         self.resume(&order.rollout_id);
+    }
+
+    /// Cancels what waits in older rollouts of the channel and is not ordered any more: a control plane that lost its
+    /// store does not know them, and nobody else would ever end them.
+    fn supersede(&mut self, newer: &RolloutId) {
+        for rollout in self.open_rollouts() {
+            let older = rollout != *newer && rollout.channel == newer.channel;
+            let waits = self.progress(&rollout).is_some_and(waits);
+            if older && waits && !self.orders.contains_key(&rollout) {
+                self.record(&rollout, &Event::Cancelled(format!("superseded by {newer}")));
+            }
+        }
     }
 
     /// Fetches a release, unless that runs or failed just now.
@@ -209,5 +212,19 @@ impl Driver {
         let soaking = soaking.filter(|progress| matches!(progress.phase, Phase::Soaking(_)));
         let shortest = soaking.map(|progress| progress.terms.failure_after / 3).min();
         shortest.map_or(Duration::from_secs(900), |span| span.max(Duration::from_millis(200)))
+    }
+}
+
+/// Tells whether an attempt has nothing under way that would have to be undone.
+fn waits(progress: &HostRollout) -> bool {
+    match &progress.phase {
+        Phase::Pending(_) => true,
+        Phase::Deferred(deferred) => deferred.trial.is_none(),
+        Phase::Activating(_)
+        | Phase::Soaking(_)
+        | Phase::Converged(_)
+        | Phase::Failed(_)
+        | Phase::Reverted(_)
+        | Phase::Cancelled(_) => false,
     }
 }

@@ -12,6 +12,7 @@ use crate::model::time::Stamp;
 use crate::wire::v1::agent::{Act, PermitAnswer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long to wait before a host that holds itself back is looked at again.
 const HOLD_RETRY: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub struct Asks {
     spent: BTreeSet<RolloutId>,
     /// Granted and not used yet.
     granted: BTreeSet<RolloutId>,
+    /// When an attempt that has waited for long asks for its orders anew, at the earliest.
+    pub(crate) again: Option<Instant>,
 }
 
 impl Asks {
@@ -62,15 +65,19 @@ impl Driver {
         self.carry_out().await;
     }
 
-    /// Lets go of what only attempts that wait need: a release's text may be large.
+    /// Lets go of what only attempts that wait need: a release's text may be large, and a hold that nobody looks at
+    /// again, because nothing is ordered any more, would hold the host in every other rollout too.
     fn forget_done(&mut self) {
         let open: BTreeSet<_> = self.open_rollouts().into_iter().collect();
         let orders = &self.orders;
         self.offers.retain(|id, _| open.contains(id) || orders.contains_key(id));
-        self.refusals.retain(|id, _| open.contains(id) || orders.contains_key(id));
         self.helper_holds.retain(|id, _| open.contains(id));
+        let book = self.journal.book();
+        let started =
+            |id: &RolloutId| book.rollouts.get(id).is_some_and(|own| open.contains(id) && own.progress.is_started());
+        self.refusals.retain(|id, _| orders.contains_key(id) || started(id));
         let held = self.holds.len();
-        self.holds.retain(|id, _| open.contains(id));
+        self.holds.retain(|id, _| open.contains(id) && orders.contains_key(id));
         if self.holds.len() != held {
             self.link.beat.soon();
         }
@@ -130,7 +137,7 @@ impl Driver {
             Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
             // Another boot: the next look takes it up.
             Ok(_) => {
-                self.look_at = Some(tokio::time::Instant::now());
+                self.look_at = Some(Instant::now());
                 return vec![HostHold::Lock];
             }
             Err(why) => return vec![HostHold::Disk(why.to_string())],

@@ -23,6 +23,14 @@ pub trait Backing: Clone + Send + Sync + 'static {
     /// [`SimError`] when it can't be read.
     fn look(&self) -> Result<HostState, SimError>;
 
+    /// Reads something of the state, without a copy of the whole where that can be spared.
+    ///
+    /// # Errors
+    /// [`SimError`] when it can't be read.
+    fn peek<T>(&self, read: impl FnOnce(&HostState) -> T) -> Result<T, SimError> {
+        Ok(read(&self.look()?))
+    }
+
     /// Changes the state under the host's lock. When it returns, the change and its acts are kept for good; when
     /// the change is refused, nothing is.
     ///
@@ -34,7 +42,7 @@ pub trait Backing: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`SimError`] when it is not there.
-    fn closure(&self, path: &Closure) -> Result<SimClosure, SimError>;
+    fn closure(&self, path: &Closure) -> Result<Arc<SimClosure>, SimError>;
 
     /// Starts a long act of this boot, which first claims its place: one that comes too late ends at once.
     ///

@@ -42,7 +42,7 @@ pub(crate) fn machine(draft: &mut Draft<'_>, order: &StartOrder, target: &SimClo
     if !draft.state.staged.contains(&target.path) {
         return Err(SimError::Refused(format!("{} is not staged", target.path)));
     }
-    let booted = draft.place.read_closure(&draft.state.booted)?.behaviour.boot_components;
+    let booted = draft.place.read_closure(&draft.state.booted)?.behaviour.boot_components.clone();
     if order.reboot == RebootPolicy::Trial && booted != target.behaviour.boot_components {
         trial_boot(draft.state, target)?;
     }

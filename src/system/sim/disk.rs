@@ -159,8 +159,8 @@ impl Place for DiskPlace {
         process::is_alive(mark)
     }
 
-    fn read_closure(&self, path: &Closure) -> Result<SimClosure, SimError> {
-        closure::read(&self.0, path)
+    fn read_closure(&self, path: &Closure) -> Result<Arc<SimClosure>, SimError> {
+        closure::read(&self.0, path).map(Arc::new)
     }
 }
 
@@ -195,8 +195,8 @@ impl Backing for DiskHost {
         Ok(done)
     }
 
-    fn closure(&self, path: &Closure) -> Result<SimClosure, SimError> {
-        closure::read(&self.look()?.machine.store, path)
+    fn closure(&self, path: &Closure) -> Result<Arc<SimClosure>, SimError> {
+        closure::read(&self.look()?.machine.store, path).map(Arc::new)
     }
 
     fn launch(&self, job: Job, boot: &BootId) -> Result<(), SimError> {

@@ -9,6 +9,7 @@ use crate::system::sim::closure::{Behaviour, SimClosure};
 use crate::system::sim::error::SimError;
 use crate::system::sim::log::{Act, By, Entry};
 use crate::system::sim::state::{HostState, Job, JobState, Lock, MAX_GENERATIONS, Mark};
+use std::sync::Arc;
 
 /// What a change may ask of the place where the host is kept.
 pub trait Place {
@@ -18,7 +19,7 @@ pub trait Place {
     ///
     /// # Errors
     /// [`SimError`] when it is not there.
-    fn read_closure(&self, path: &Closure) -> Result<SimClosure, SimError>;
+    fn read_closure(&self, path: &Closure) -> Result<Arc<SimClosure>, SimError>;
 }
 
 /// One change of a host's state.
@@ -222,7 +223,7 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// [`SimError`] when it is not in the store.
     pub fn running_behaviour(&self) -> Result<Behaviour, SimError> {
-        Ok(self.place.read_closure(&self.state.running)?.behaviour)
+        Ok(self.place.read_closure(&self.state.running)?.behaviour.clone())
     }
 
     /// Returns the units that are failed now.

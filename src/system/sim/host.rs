@@ -68,6 +68,15 @@ impl<B: Backing> SimHost<B> {
         if state.power && state.boot == self.boot { Ok(state) } else { Err(SimError::Off) }
     }
 
+    /// Reads something of the state.
+    ///
+    /// # Errors
+    /// [`SimError::Off`] when this boot has ended.
+    pub fn peek<T>(&self, read: impl FnOnce(&HostState) -> T) -> Result<T, SimError> {
+        let seen = self.backing.peek(|state| (state.power && state.boot == self.boot).then(|| read(state)))?;
+        seen.ok_or(SimError::Off)
+    }
+
     /// Changes the state, then starts and kills what follows from it.
     ///
     /// # Errors

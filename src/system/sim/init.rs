@@ -48,9 +48,9 @@ async fn attend<B: Backing>(host: &SimHost<B>, agent: &mut AgentUnit<B::Agent>) 
         if state.reboot && !state.faults.never_reboots {
             return Ok(());
         }
-        let wanted = host.backing().closure(&state.running)?.agent;
+        let closure = host.backing().closure(&state.running)?;
         let delay = Duration::from_millis(state.machine.restart_delay_ms);
-        agent.follow(host, &wanted, delay).await?;
+        agent.follow(host, &closure.agent, delay).await?;
         tokio::select! {
             () = host.backing().changed(state.revision) => {}
             () = agent.next(host, delay) => {}

@@ -74,7 +74,8 @@ async fn forward<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
 
 /// Runs a closure's `switch-to-configuration test`: nothing, then `/run/current-system` moves, then units settle.
 pub(crate) async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> Result<Exit, SimError> {
-    let SimClosure { behaviour, agent, .. } = host.backing().closure(closure)?;
+    let found = host.backing().closure(closure)?;
+    let SimClosure { behaviour, agent, .. } = &*found;
     let (until_active, until_settled) = behaviour.switch_times();
     sleep(until_active).await;
     if by == By::Rollback && behaviour.only_by_boot {
@@ -85,13 +86,13 @@ pub(crate) async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, 
         SwitchOutcome::Exit100 => return Ok(Exit::Code(100)),
         SwitchOutcome::Ok | SwitchOutcome::Fails | SwitchOutcome::Hangs | SwitchOutcome::Exits4 => {}
     }
-    let before = host.running()?.agent;
+    let before = host.running()?.agent.clone();
     host.change(|draft| {
         draft.activate(closure, by);
         Ok(())
     })?;
     sleep(until_settled).await;
-    if agent != before {
+    if *agent != before {
         agent_restarted(host, &agent).await?;
     }
     match behaviour.switch {

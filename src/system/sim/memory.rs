@@ -49,7 +49,7 @@ struct Inner {
     clock: Arc<OffsetClock>,
     state: Mutex<HostState>,
     log: Mutex<Vec<Entry>>,
-    store: Mutex<BTreeMap<Closure, SimClosure>>,
+    store: Mutex<BTreeMap<Closure, Arc<SimClosure>>>,
     releases: Mutex<BTreeMap<String, String>>,
     tasks: Arc<Tasks>,
     boots: AtomicU64,
@@ -67,7 +67,7 @@ impl MemoryHost {
             clock,
             state: Mutex::new(state),
             log: Mutex::default(),
-            store: Mutex::new(BTreeMap::from([(closure.path.clone(), closure)])),
+            store: Mutex::new(BTreeMap::from([(closure.path.clone(), Arc::new(closure))])),
             releases: Mutex::default(),
             tasks: Arc::default(),
             boots: AtomicU64::new(0),
@@ -78,13 +78,19 @@ impl MemoryHost {
 
     /// Puts a closure where the host can fetch it.
     pub fn add_closure(&self, closure: SimClosure) {
-        lock(&self.inner.store).insert(closure.path.clone(), closure);
+        lock(&self.inner.store).insert(closure.path.clone(), Arc::new(closure));
     }
 
     /// Returns the act log.
     #[must_use]
     pub fn acts(&self) -> Vec<Entry> {
         lock(&self.inner.log).clone()
+    }
+
+    /// Returns the acts after the first `count`.
+    #[must_use]
+    pub fn acts_after(&self, count: usize) -> Vec<Entry> {
+        lock(&self.inner.log).get(count..).map(<[Entry]>::to_vec).unwrap_or_default()
     }
 
     /// Moves the host's wall time.
@@ -166,7 +172,7 @@ impl Place for MemoryPlace<'_> {
         self.0.is_alive(mark)
     }
 
-    fn read_closure(&self, path: &Closure) -> Result<SimClosure, SimError> {
+    fn read_closure(&self, path: &Closure) -> Result<Arc<SimClosure>, SimError> {
         self.0.closure(path)
     }
 }
@@ -180,6 +186,10 @@ impl Backing for MemoryHost {
 
     fn look(&self) -> Result<HostState, SimError> {
         Ok(lock(&self.inner.state).clone())
+    }
+
+    fn peek<T>(&self, read: impl FnOnce(&HostState) -> T) -> Result<T, SimError> {
+        Ok(read(&lock(&self.inner.state)))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Draft<'_>) -> Result<T, SimError>) -> Result<T, SimError> {
@@ -203,7 +213,7 @@ impl Backing for MemoryHost {
         Ok(done)
     }
 
-    fn closure(&self, path: &Closure) -> Result<SimClosure, SimError> {
+    fn closure(&self, path: &Closure) -> Result<Arc<SimClosure>, SimError> {
         lock(&self.inner.store).get(path).cloned().ok_or_else(|| SimError::NoClosure(path.clone()))
     }
 

@@ -12,6 +12,7 @@ use crate::system::sim::error::SimError;
 use crate::system::sim::host::SimHost;
 use crate::system::sim::log::{Act, By};
 use crate::system::sim::state::{HostState, Job, JobState, MAX_RECORDS};
+use std::sync::Arc;
 
 /// A pat is written down only when the deadline moves by more than this part of the agent's timeout.
 const PAT_PART: u32 = 10;
@@ -21,8 +22,8 @@ impl<B: Backing> SimHost<B> {
     ///
     /// # Errors
     /// [`SimError`] when the host is off or the closure is gone.
-    pub fn running(&self) -> Result<SimClosure, SimError> {
-        self.backing().closure(&self.look()?.running)
+    pub fn running(&self) -> Result<Arc<SimClosure>, SimError> {
+        self.backing().closure(&self.peek(|state| state.running.clone())?)
     }
 
     pub(crate) fn start_now(&self, order: &StartOrder) -> Result<(), SimError> {
@@ -90,7 +91,7 @@ impl<B: Backing> SimHost<B> {
         if state.machine.verify {
             // Else the host could take no release after this one.
             let release = self.backing().kept_release(&release_name(rollout, attempt))?;
-            check::verified(&release, &self.backing().closure(&record.target)?)?;
+            check::verified(&release, &*self.backing().closure(&record.target)?)?;
         }
         self.change(|draft| {
             draft.notice_takeover()?;
@@ -176,7 +177,7 @@ fn launch(draft: &mut Draft<'_>, order: &StartOrder, target: &SimClosure) -> Res
     draft.state.records.insert(0, record);
     let kept = draft.state.records.len().min(MAX_RECORDS);
     let forgotten = draft.state.records.split_off(kept);
-    let booted = draft.place.read_closure(&draft.state.booted)?.behaviour.boot_components;
+    let booted = draft.place.read_closure(&draft.state.booted)?.behaviour.boot_components.clone();
     if order.reboot == RebootPolicy::Trial && booted != target.behaviour.boot_components {
         let why = "boot components differ, and the release wants a trial boot".to_owned();
         draft.step(&RootEvent::Ended(SwitchResult::Deferred(why)))?;

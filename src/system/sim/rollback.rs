@@ -70,7 +70,7 @@ async fn bring_back<B: Backing>(host: &SimHost<B>, record: &RootRecord, mark: Ma
         let from = draft.state.running.clone();
         let switch = from != *prior || halfway;
         // After a trial boot the target's kernel runs.
-        let kernel = |closure| Ok::<_, SimError>(draft.place.read_closure(closure)?.behaviour.boot_components);
+        let kernel = |closure| Ok::<_, SimError>(draft.place.read_closure(closure)?.behaviour.boot_components.clone());
         if kernel(&draft.state.booted)? != kernel(prior)? && record.trial_from.is_some() {
             return Ok(Back::ByBoot);
         }

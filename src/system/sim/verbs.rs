@@ -26,9 +26,8 @@ impl<B: Backing> System for SimHost<B> {
 
     async fn status(&self) -> Result<Vec<RootRecord>, SystemError> {
         let records = || {
-            let state = self.look()?;
-            if state.takeover().is_none() {
-                return Ok(state.records);
+            if let Some(records) = self.peek(|state| state.takeover().is_none().then(|| state.records.clone()))? {
+                return Ok(records);
             }
             self.change(|draft| {
                 draft.notice_takeover()?;
@@ -62,27 +61,20 @@ impl<B: Backing> System for SimHost<B> {
     }
 
     async fn observe(&self) -> Result<Observation, SystemError> {
-        let observe = || {
-            let state = self.look()?;
-            let default = (state.profile == state.loader).then(|| state.loader.clone());
-            let holds = holds(&state);
-            let closures = Closures { running: Some(state.running), booted: Some(state.booted), default };
-            Ok(Observation { boot: state.boot, closures, clean_shutdown: state.clean_shutdown, holds })
-        };
-        observe().map_err(|error: SimError| error.on("look at itself"))
+        self.peek(observation).map_err(|error| error.on("look at itself"))
     }
 
     async fn stage(&self, closure: &Closure) -> Result<(), SystemError> {
         let stage = async {
-            let state = self.look()?;
-            if state.staged.contains(closure) {
+            let (staged, full) = self.peek(|state| (state.staged.contains(closure), state.faults.disk_full))?;
+            if staged {
                 return Ok(());
             }
-            if state.faults.disk_full {
+            if full {
                 return Err(SimError::Held(HostHold::Disk(FULL.to_owned())));
             }
             let missing = || SimError::Held(HostHold::Cache(format!("{closure} is not in the cache")));
-            let behaviour = self.backing().closure(closure).map_err(|_| missing())?.behaviour;
+            let behaviour = self.backing().closure(closure).map_err(|_| missing())?.behaviour.clone();
             sleep(Duration::from_millis(behaviour.stage_ms)).await;
             if behaviour.stage == Stage::Fails {
                 return Err(missing());
@@ -97,8 +89,8 @@ impl<B: Backing> System for SimHost<B> {
 
     async fn needs_reboot(&self, target: &Closure) -> Result<bool, SystemError> {
         let differ = || {
-            let state = self.look()?;
-            let booted = self.backing().closure(&state.booted)?.behaviour.boot_components;
+            let booted = self.peek(|state| state.booted.clone())?;
+            let booted = self.backing().closure(&booted)?.behaviour.boot_components.clone();
             Ok(booted != self.backing().closure(target)?.behaviour.boot_components)
         };
         differ().map_err(|error: SimError| error.on("compare boot components"))
@@ -113,16 +105,16 @@ impl<B: Backing> System for SimHost<B> {
         };
         let running = read().map_err(|error: SimError| error.on("read its agent's settings"))?;
         Ok(AgentSettings {
-            control_plane: running.agent.control_plane,
-            health_checks: running.health_checks,
-            trust: running.trust,
+            control_plane: running.agent.control_plane.clone(),
+            health_checks: running.health_checks.clone(),
+            trust: running.trust.clone(),
         })
     }
 
     async fn agent_started(&self) -> Result<(), SystemError> {
         let counted = self.change(|draft| {
             draft.log(Act::AgentStarted);
-            draft.state.agent_ready = Some(draft.place.read_closure(&draft.state.running)?.agent);
+            draft.state.agent_ready = Some(draft.place.read_closure(&draft.state.running)?.agent.clone());
             ignore_refused(draft.step(&RootEvent::AgentStarted))
         });
         counted.map_err(|error| error.on("count a start of its agent"))
@@ -130,9 +122,8 @@ impl<B: Backing> System for SimHost<B> {
 
     async fn prior_reaches_control_plane(&self, rollout: &RolloutId, attempt: Attempt) -> Result<bool, SystemError> {
         let prior = || {
-            let state = self.look()?;
-            let record = find(&state, rollout, attempt)?;
-            self.backing().closure(&record.prior)
+            let prior = self.peek(|state| find(state, rollout, attempt).map(|record| record.prior.clone()))??;
+            self.backing().closure(&prior)
         };
         let prior = prior().map_err(|error| error.on("ask with the prior's settings"))?;
         let works = prior.behaviour.network == Network::Ok && self.network_up().await;
@@ -141,7 +132,7 @@ impl<B: Backing> System for SimHost<B> {
 
     async fn network_up(&self) -> bool {
         let up = || {
-            let cable = !self.look()?.faults.cable_out;
+            let cable = self.peek(|state| !state.faults.cable_out)?;
             Ok::<bool, SimError>(cable && self.running()?.behaviour.network == Network::Ok)
         };
         up().unwrap_or(false)
@@ -149,13 +140,20 @@ impl<B: Backing> System for SimHost<B> {
 
     async fn unit_active(&self, unit: &str) -> Result<bool, SystemError> {
         let active = || {
-            let state = self.look()?;
-            let units = self.backing().closure(&state.running)?.behaviour.units;
-            let after = state.active_for(&self.now());
+            let now = self.now();
+            let (running, after) = self.peek(|state| (state.running.clone(), state.active_for(&now)))?;
+            let units = &self.backing().closure(&running)?.behaviour.units;
             Ok(units.get(unit).is_some_and(|unit| !unit.is_failed(after)))
         };
         active().map_err(|error: SimError| error.on("look at a unit"))
     }
+}
+
+fn observation(state: &HostState) -> Observation {
+    let default = (state.profile == state.loader).then(|| state.loader.clone());
+    let (running, booted) = (Some(state.running.clone()), Some(state.booted.clone()));
+    let closures = Closures { running, booted, default };
+    Observation { boot: state.boot.clone(), closures, clean_shutdown: state.clean_shutdown, holds: holds(state) }
 }
 
 fn holds(state: &HostState) -> Vec<HostHold> {

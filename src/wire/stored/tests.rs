@@ -67,6 +67,12 @@ fn a_body_without_a_version_is_refused() {
 }
 
 #[test]
+fn a_body_is_read_wherever_its_version_stands() {
+    assert_eq!(read_host(r#" { "agentVersion": "1", "v": 1 }"#).unwrap().agent_version, "1");
+    assert!(read_host(r#"{"agentVersion":"1","v":2}"#).unwrap_err().to_string().contains("version 2"));
+}
+
+#[test]
 fn fields_that_a_later_patch_added_are_ignored() {
     assert_eq!(read_host(r#"{"v":1,"agentVersion":"1","later":[1,2]}"#).unwrap().agent_version, "1");
 }

@@ -1,7 +1,8 @@
 //! What happens to the fleet in a day, drawn from the seed; and an operator who does what operators do.
 
-use crate::simulation::check;
 use crate::simulation::fleet::Quality;
+use crate::simulation::rest;
+use crate::simulation::watch::look;
 use crate::simulation::world::World;
 use convoy::client::operator::{self, HostAct, RolloutAct};
 use convoy::store::memory::MemoryStore;
@@ -11,8 +12,8 @@ use rand::Rng;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// How often the promises are looked at, besides after every fault.
-const LOOK: Duration = Duration::from_secs(60);
+/// How often the promises are looked at, besides after every fault, repair and release.
+const LOOK: Duration = Duration::from_secs(5);
 /// How often the operator looks.
 const OPERATOR: Duration = Duration::from_secs(600);
 /// The last part of the day is without faults: whatever happened, the fleet has to come to rest.
@@ -42,16 +43,12 @@ pub(crate) async fn play(world: &mut World, span: Duration) {
     let began = Instant::now();
     let calm = began + span.saturating_sub(CALM);
     let (mut release, mut fault) = (began + Duration::from_secs(60), began + Duration::from_secs(300));
-    let (mut look, mut operator) = (began + LOOK, began + OPERATOR);
+    let mut operator = began + OPERATOR;
     let mut mends: Vec<(Instant, Mend)> = Vec::new();
     let mut kept = Kept::default();
     let (mut calmed, mut last) = (false, false);
     while began.elapsed() < span {
         let now = Instant::now();
-        if now >= look {
-            check::look(world);
-            look = now + LOOK;
-        }
         if now >= operator {
             operate(world).await;
             operator = now + OPERATOR;
@@ -73,17 +70,19 @@ pub(crate) async fn play(world: &mut World, span: Duration) {
         if now >= fault && now < calm {
             let broken = play_fault(world, &mut kept).await;
             mends.extend(broken.map(|(after, what)| (now + after, what)));
-            check::look(world);
             fault = now + between(world, BETWEEN_FAULTS);
         }
         if now >= calm + Duration::from_secs(900) && !last {
             last = true;
             world.publish(Quality::Good).await;
         }
-        let next = mends.iter().map(|(at, _)| *at).chain([look, operator]);
+        look(world);
+        let next = mends.iter().map(|(at, _)| *at).chain([now + LOOK, operator]);
         let next = next.chain([release, fault].into_iter().filter(|at| *at > now)).min();
-        sleep_until(next.unwrap_or(look).min(began + span)).await;
+        sleep_until(next.unwrap_or(operator).min(began + span)).await;
     }
+    look(world);
+    world.watch.broken.extend(rest::unrest(world).await);
 }
 
 /// Puts everything right that a person would have to: a clock three hours behind holds its host, by design.
@@ -202,17 +201,15 @@ async fn rare(world: &mut World, kept: &mut Kept, n: usize) -> Option<(Duration,
 /// Looks at what only a person can clear, and clears it: a restored store, a halt, a cloned host, a failed host.
 async fn operate(world: &mut World) {
     world.publish_again().await;
+    rest::reasons(world).await;
     let line = world.operator();
     let act = ActRequest { by: "operator".into(), ..ActRequest::default() };
     let Some(newest) = world.releases.last().map(|release| (release.id.clone(), release.quality)) else { return };
     let (id, quality) = newest;
     let Ok(rollout) = operator::rollout(&line, &id).await else { return };
-    for n in 0..world.hosts.len() {
-        let name = crate::simulation::fleet::host_name(n);
-        let Ok(host) = operator::host(&line, &name).await else { continue };
-        if host.cloned.is_some() {
-            let _ = operator::act_on_host(&line, &name, HostAct::Resolve, &act).await;
-        }
+    for host in operator::hosts(&line).await.unwrap_or_default().iter().filter(|host| host.cloned.is_some()) {
+        let name = host.name.parse().unwrap();
+        let _ = operator::act_on_host(&line, &name, HostAct::Resolve, &act).await;
     }
     if quality == Quality::Good {
         let _ = operator::act_on_rollout(&line, &id, RolloutAct::Retry, &act).await;

@@ -3,10 +3,12 @@
 use crate::simulation::clock::PausedClock;
 use crate::simulation::fleet::{Quality, closure, host_name, release};
 use crate::simulation::transport::{CONTROL_PLANE, Net, Wire};
+use crate::simulation::watch::Watch;
 use async_trait::async_trait;
 use convoy::agent::journal::file::MemoryFile;
 use convoy::client::{Transport, operator};
 use convoy::model::id::{Closure, RolloutId, StoreId};
+use convoy::model::limit::self_rollback;
 use convoy::plane::config::{PlaneConfig, RawConfig};
 use convoy::plane::{self, Plane};
 use convoy::probe::net::{HttpAnswer, ProbeNet};
@@ -20,6 +22,7 @@ use convoy::system::sim::backing::Backing;
 use convoy::system::sim::machine::{Machine, Setup};
 use convoy::system::sim::memory::World as HostWorld;
 use convoy::system::sim::memory::{AgentFactory, MemoryHost, Reach};
+use convoy::system::sim::state::HostState;
 use convoy::trust::{Lease, SigningKey, TrustFile, sign_release};
 use convoy::wire::v1::release::SignedRelease;
 use rand::{RngCore, SeedableRng};
@@ -37,6 +40,10 @@ pub(crate) struct Published {
     pub(crate) id: RolloutId,
     pub(crate) quality: Quality,
     pub(crate) targets: Vec<Closure>,
+    /// The wave of each host, from 0.
+    pub(crate) waves: Vec<usize>,
+    /// After so many milliseconds a host has brought itself back, as `release show` prints it.
+    pub(crate) back_by: u64,
     pub(crate) signed: SignedRelease,
 }
 
@@ -72,6 +79,9 @@ pub(crate) struct World {
     pub(crate) releases: Vec<Published>,
     pub(crate) faults: Faults,
     pub(crate) store: Arc<MemoryStore>,
+    pub(crate) watch: Watch,
+    /// How often in a row the operator saw a host wait while nothing held it.
+    pub(crate) unexplained: Vec<u32>,
     key: SigningKey,
     trust: TrustFile,
     control: Option<Control>,
@@ -87,9 +97,11 @@ impl World {
         let store = Arc::new(MemoryStore::new(store_id(&mut rng)));
         let trusted = trust.to_json();
         let made = (0..hosts).map(|n| host(n, &clock, &net, (rng.next_u64(), &trusted)));
-        let hosts = made.collect();
+        let hosts: Vec<Host> = made.collect();
         let (releases, faults) = (Vec::new(), Faults::default());
-        let mut world = Self { clock, rng, net, hosts, releases, faults, store, key, trust, control: None };
+        let (watch, unexplained) = (Watch::default(), vec![0; hosts.len()]);
+        let mut world =
+            Self { clock, rng, net, hosts, releases, faults, store, watch, unexplained, key, trust, control: None };
         world.start_plane().await;
         world.hosts.iter().for_each(|host| host.machine.boot());
         world
@@ -151,7 +163,9 @@ impl World {
         let issued = self.clock.wall();
         let lease = Lease { sequence: number, issued, expires: issued.plus(Duration::from_secs(7 * 86_400)) };
         let signed = sign_release(&release, std::slice::from_ref(&self.key), &lease).unwrap();
-        self.releases.push(Published { id: release.id, quality, targets, signed });
+        let waves = (0..targets.len()).map(|n| release.wave_of(&host_name(n)).unwrap()).collect();
+        let back_by = u64::try_from(self_rollback(&release.policy).back_by.as_millis()).unwrap();
+        self.releases.push(Published { id: release.id, quality, targets, waves, back_by, signed });
         self.publish_again().await;
     }
 
@@ -165,11 +179,6 @@ impl World {
     /// Returns the operator's own line, which nothing disturbs while the control plane is up.
     pub(crate) fn operator(&self) -> Wire {
         Wire { net: self.net.clone(), up: None, address: CONTROL_PLANE.into() }
-    }
-
-    /// Returns the keys that sign releases.
-    pub(crate) fn trust(&self) -> &TrustFile {
-        &self.trust
     }
 
     /// Puts a host's network cable in, or pulls it.
@@ -242,9 +251,9 @@ fn agent_factory(n: usize, net: Arc<Net>, (seed, journal): (u64, MemoryFile)) ->
 
 fn network_works(machine: &MemoryHost) -> bool {
     use convoy::system::sim::closure::Network;
-    let Ok(state) = machine.look() else { return false };
-    let broken = machine.closure(&state.running).is_ok_and(|closure| closure.behaviour.network == Network::Broken);
-    state.power && !state.faults.cable_out && !broken
+    let up = |state: &HostState| (state.power && !state.faults.cable_out).then(|| state.running.clone());
+    let Ok(Some(running)) = machine.peek(up) else { return false };
+    !machine.closure(&running).is_ok_and(|closure| closure.behaviour.network == Network::Broken)
 }
 
 /// The simulated hosts' probes look at units only.

@@ -71,6 +71,17 @@ async fn a_host_that_is_only_to_stage_does_not_ask() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_waited_for_hours_starts_as_soon_as_it_is_called() {
+    let world = World::start(closure("1"));
+    world.plane.order(1, Act::Stage);
+    world.pass(5 * 3600).await;
+    assert_eq!(world.plane.kinds(), ["staged"]);
+    world.plane.order(1, Act::Start);
+    world.until(State::Activating).await;
+    assert!(world.secs() < 5 * 3600 + 10, "called at 5 h, it switches {} s after its start", world.secs());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_comes_after_a_minute_is_not_used() {
     let world = World::start(closure("1"));
     world.plane.lock().grant = Grant::Lost(1000);

@@ -76,6 +76,47 @@ async fn a_clock_behind_the_signed_date_holds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hold_that_lasted_for_hours_is_looked_at_again() {
+    let world = World::start(closure("1"));
+    world.pass(10).await;
+    set_faults(&world.host, &Faults { disk_full: true, ..Faults::default() }).unwrap();
+    world.plane.order(1, Act::Stage);
+    world.pass(5 * 3600).await;
+    assert!(!told(&world).is_empty());
+    set_faults(&world.host, &Faults::default()).unwrap();
+    world.pass(60).await;
+    assert!(told(&world).is_empty(), "{:?}", told(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_of_what_is_not_ordered_any_more_is_let_go() {
+    let world = World::start(closure("1"));
+    world.host.set_wall_offset(-86_400_000);
+    world.plane.order(1, Act::Start);
+    world.pass(60).await;
+    assert_eq!(told(&world), [HostHold::ClockBehind]);
+    world.plane.set_orders(Vec::new());
+    world.pass(60).await;
+    assert!(told(&world).is_empty(), "{:?}", told(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_release_ends_what_waits_in_one_that_the_control_plane_lost() {
+    let world = World::start(closure("1"));
+    world.host.set_wall_offset(-86_400_000);
+    world.plane.order(1, Act::Start);
+    world.pass(60).await;
+    let mut newer = manifest(&world.target);
+    newer["release"] = json!("stable@2");
+    world.plane.set_release(sign(&newer, 6));
+    world.plane.order(1, Act::Start);
+    world.pass(60).await;
+    assert!(world.plane.kinds().contains(&"cancelled".to_owned()), "{:?}", world.plane.kinds());
+    world.host.set_wall_offset(0);
+    world.until_it("a switch", |world| world.switches() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signed_date_is_kept_on_the_host_too() {
     let world = World::start(closure("1"));
     let mut later = manifest(&world.target);

@@ -107,13 +107,18 @@ impl Plane {
         self.state.lock().unwrap()
     }
 
-    /// Orders one thing of the host in the one rollout.
+    /// Orders one thing of the host in the rollout of the release that is set.
     pub(crate) fn order(&self, attempt: u32, act: Act) {
-        let mut state = self.lock();
-        let signed: crate::wire::v1::release::SignedRelease = serde_json::from_str(&state.release).unwrap();
-        let digest = draft(&signed.manifest).unwrap().digest;
+        let signed: crate::wire::v1::release::SignedRelease = serde_json::from_str(&self.lock().release).unwrap();
+        let release = draft(&signed.manifest).unwrap();
         let dispatched_at = date(Timestamp(START));
-        state.orders = vec![Order { rollout_id: rollout(), attempt, digest, dispatched_at, act }];
+        self.set_orders(vec![Order { rollout_id: release.id, attempt, digest: release.digest, dispatched_at, act }]);
+    }
+
+    /// Gives these orders and no others from now on.
+    pub(crate) fn set_orders(&self, orders: Vec<Order>) {
+        let mut state = self.lock();
+        state.orders = orders;
         state.tag += 1;
         self.changed.send_replace(state.tag);
     }
