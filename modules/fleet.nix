@@ -7,6 +7,9 @@ let
   probes = import ./probes.nix { inherit lib; };
   policy = import ./fleet/policy.nix { inherit lib; };
 
+  # The fields of a probe are listed once, for the fleet's own.
+  scoped = description: probes.option description // { visible = "shallow"; };
+
   host = types.submodule {
     options = {
       nixosConfiguration = mkOption {
@@ -48,8 +51,8 @@ let
         example = [ "db1" ];
         description = "Hosts of the same channel that must have finished well before this one starts.";
       };
-      probes = probes.option ''
-        Probes of this host. They replace those of the same name that its channel, its tags or the fleet declare.
+      probes = scoped ''
+        Probes of this host, as `probes`. They replace those of the same name that its channel, its tags or the fleet declare.
       '';
     };
   };
@@ -68,14 +71,14 @@ let
         example = [ "base" ];
         description = "Channels whose latest rollout must be completed before any host of this one starts.";
       };
-      probes = probes.option ''
+      probes = scoped ''
         Probes of every host of the channel. They replace those of the same name of the tags and the fleet.
       '';
     };
   };
 
   tag = types.submodule {
-    options.probes = probes.option ''
+    options.probes = scoped ''
       Probes of every host with the tag. They replace those of the same name of the fleet.
     '';
   };
