@@ -11,7 +11,9 @@ let
   written = (pkgs.formats.json { }).generate name settings;
 
   # Built for another machine, the program can't run here; its checks are then made when it starts.
-  runs = pkgs.stdenv.buildPlatform.canExecute or (host: host == pkgs.stdenv.buildPlatform) pkgs.stdenv.hostPlatform;
+  runs =
+    pkgs.stdenv.buildPlatform.canExecute or (host: host == pkgs.stdenv.buildPlatform)
+      pkgs.stdenv.hostPlatform;
 in
 pkgs.runCommand name { } ''
   ${lib.optionalString runs (

@@ -46,7 +46,9 @@ let
   all = lib.all (value: value != null);
   none = lib.all (value: value == null);
   inStore = lib.attrNames (
-    lib.filterAttrs (name: file: lib.hasSuffix "Key" name && lib.hasPrefix builtins.storeDir file) secrets
+    lib.filterAttrs (
+      name: file: lib.hasSuffix "Key" name && lib.hasPrefix builtins.storeDir file
+    ) secrets
   );
   reserved = lib.intersectLists (lib.attrNames cfg.settings) [
     "trustFile"

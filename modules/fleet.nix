@@ -115,7 +115,7 @@ in
     channels = mkOption {
       type = types.attrsOf channel;
       default = { };
-      example = lib.literalExpression ''{ stable = { }; }'';
+      example = lib.literalExpression "{ stable = { }; }";
       description = "The release trains. Each gets a manifest of its own.";
     };
     policies = mkOption {

@@ -152,9 +152,8 @@ let
       ) "${path}: ${builtins.toJSON program} is not an absolute path";
     args =
       path: args:
-      lib.optional (
-        lib.length args > maxList || lib.any (arg: builtins.stringLength arg > maxText) args
-      ) "${path}: has more than ${toString maxList} entries, or one longer than ${toString maxText} bytes";
+      lib.optional (lib.length args > maxList || lib.any (arg: builtins.stringLength arg > maxText) args)
+        "${path}: has more than ${toString maxList} entries, or one longer than ${toString maxText} bytes";
     addresses =
       path: addresses:
       lib.optional (
@@ -173,7 +172,8 @@ let
       say = example: builtins.toJSON example;
     in
     map (
-      field: "${path}.${field}: is missing: every ${probe.kind} probe needs it, such as ${say own.needed.${field}}"
+      field:
+      "${path}.${field}: is missing: every ${probe.kind} probe needs it, such as ${say own.needed.${field}}"
     ) (lib.filter absent (lib.attrNames own.needed))
     ++ map (field: "${path}.${field}: is not a field of ${probe.kind} probes: remove it") (
       lib.subtractLists allowed given
@@ -210,15 +210,14 @@ in
     lib.concatLists (
       lib.mapAttrsToList (
         name: probe:
-        lib.optional (
-          builtins.match "[A-Za-z0-9][A-Za-z0-9._-]{0,63}" name == null
-        ) "${path}.${builtins.toJSON name}: a probe's name is 1 to 64 of a-z A-Z 0-9 . _ -, the first a letter or digit"
+        lib.optional (builtins.match "[A-Za-z0-9][A-Za-z0-9._-]{0,63}" name == null)
+          "${path}.${builtins.toJSON name}: a probe's name is 1 to 64 of a-z A-Z 0-9 . _ -, the first a letter or digit"
         ++ ofProbe "${path}.${name}" probe
       ) probes
     )
-    ++ lib.optional (
-      lib.length (lib.attrNames probes) > maxProbes
-    ) "${path}: ${toString (lib.length (lib.attrNames probes))} probes are more than the ${toString maxProbes} that are run";
+    ++
+      lib.optional (lib.length (lib.attrNames probes) > maxProbes)
+        "${path}: ${toString (lib.length (lib.attrNames probes))} probes are more than the ${toString maxProbes} that are run";
 
   # A probe as it was written, so that it can be given to another module.
   written = lib.filterAttrs (_: value: value != null);

@@ -10,7 +10,8 @@ let
 
   cfg = config.services.convoy.trust;
   keys = lib.attrNames cfg.keys;
-  used = config.services.convoy.agent.enable or false || config.services.convoy.controlPlane.enable or false;
+  used =
+    config.services.convoy.agent.enable or false || config.services.convoy.controlPlane.enable or false;
 
   isKey = text: builtins.match "[A-Za-z0-9+/]{43}=" text != null;
   wrong = lib.filter (name: !isKey cfg.keys.${name}) keys;

@@ -41,7 +41,9 @@ let
           _file = "the convoy fleet, for ${name}";
           services.convoy.agent = {
             host = lib.mkDefault name;
-            healthChecks = lib.mapAttrs (_: probe: lib.mkDefault (probes.written probe)) resolved.probes.${name};
+            healthChecks = lib.mapAttrs (
+              _: probe: lib.mkDefault (probes.written probe)
+            ) resolved.probes.${name};
           };
         }
       ];

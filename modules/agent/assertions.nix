@@ -55,15 +55,13 @@ in
   }
   {
     assertion = reserved == [ ];
-    message = ''
-      ${at}.settings.${lib.concatStringsSep ", " reserved}: is set by the option next to settings. Use ${
-        lib.concatMapStringsSep ", " (name: "${at}.${name}") reserved
-      } instead.'';
+    message = "${at}.settings.${lib.concatStringsSep ", " reserved}: is set by the option next to settings. Use ${
+      lib.concatMapStringsSep ", " (name: "${at}.${name}") reserved
+    } instead.";
   }
   {
     assertion = named allowed;
-    message = ''
-      nix.settings.allowed-users does not let ${user} use the Nix daemon, so it can't fetch closures. Add "${user}" to it.'';
+    message = ''nix.settings.allowed-users does not let ${user} use the Nix daemon, so it can't fetch closures. Add "${user}" to it.'';
   }
   {
     assertion = !named trusted;

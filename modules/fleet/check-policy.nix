@@ -38,11 +38,11 @@ let
     ++ lib.optional (
       builtins.match "([01][0-9]|2[0-3]):[0-5][0-9]" window.from == null
     ) "${path}.from: ${say window.from} is not an hour such as 22:00"
-    ++ lib.optional (
-      window.minutes < 1 || window.minutes > 1440
-    ) "${path}.minutes: ${toString window.minutes} is not within 1 to 1440${
-      lib.optionalString (window.minutes < 1) ": this window never opens"
-    }";
+    ++
+      lib.optional (window.minutes < 1 || window.minutes > 1440)
+        "${path}.minutes: ${toString window.minutes} is not within 1 to 1440${
+          lib.optionalString (window.minutes < 1) ": this window never opens"
+        }";
 
   windows =
     path: all:
@@ -56,7 +56,14 @@ let
     year: month:
     if month == 2 then
       (if lib.mod year 4 == 0 && (lib.mod year 100 != 0 || lib.mod year 400 == 0) then 29 else 28)
-    else if lib.elem month [ 4 6 9 11 ] then
+    else if
+      lib.elem month [
+        4
+        6
+        9
+        11
+      ]
+    then
       30
     else
       31;
@@ -73,9 +80,8 @@ let
 
   wave =
     known: path: wave:
-    lib.optional (
-      builtins.match "[A-Za-z0-9][A-Za-z0-9._-]{0,63}" wave.name == null
-    ) "${path}.name: ${say wave.name} is no wave's name: 1 to 64 of a-z A-Z 0-9 . _ -, the first a letter or digit"
+    lib.optional (builtins.match "[A-Za-z0-9][A-Za-z0-9._-]{0,63}" wave.name == null)
+      "${path}.name: ${say wave.name} is no wave's name: 1 to 64 of a-z A-Z 0-9 . _ -, the first a letter or digit"
     ++ selector.mistakes known "${path}.select" wave.select
     ++ lib.optional (
       wave.minSuccess == 0
@@ -103,9 +109,9 @@ let
     lib.concatLists (
       lib.mapAttrsToList (name: most: span.mistakes "${path}.${name}" rules.${name} "100ms" most) spans
     )
-    ++ lib.optional (
-      both && millis "commitLimit" > millis "isolationLimit"
-    ) "${path}.commitLimit: is more than isolationLimit: a host that hears from its control plane late could not commit";
+    ++
+      lib.optional (both && millis "commitLimit" > millis "isolationLimit")
+        "${path}.commitLimit: is more than isolationLimit: a host that hears from its control plane late could not commit";
 in
 {
   # What is wrong whatever the hosts are.
@@ -115,15 +121,13 @@ in
       waveNames = lib.groupBy lib.id (map (wave: wave.name) rules.waves);
     in
     lib.optional (rules.waves == [ ]) "${path}.waves: there is none: at least one is needed"
-    ++ lib.optional (
-      lib.length rules.waves > maxWaves
-    ) "${path}.waves: ${toString (lib.length rules.waves)} are more than the ${toString maxWaves} that are allowed"
+    ++
+      lib.optional (lib.length rules.waves > maxWaves)
+        "${path}.waves: ${toString (lib.length rules.waves)} are more than the ${toString maxWaves} that are allowed"
     ++ map (name: "${path}.waves: two are called ${name}: rename one") (
       lib.attrNames (lib.filterAttrs (_: same: lib.length same > 1) waveNames)
     )
-    ++ lib.concatLists (
-      lib.imap0 (index: wave known "${path}.waves[${toString index}]") rules.waves
-    )
+    ++ lib.concatLists (lib.imap0 (index: wave known "${path}.waves[${toString index}]") rules.waves)
     ++ windows "${path}.windows" rules.windows
     ++ lib.optional (
       rules.windows != [ ] && rules.waves != [ ] && lib.all (wave: wave.windows != null) rules.waves
@@ -140,7 +144,13 @@ in
     let
       path = "policies.${channel.policy}";
       placed = lib.concatLists (
-        lib.imap0 (index: wave: map (host: { inherit (host) name; inherit index; }) wave.members) channel.waves
+        lib.imap0 (
+          index: wave:
+          map (host: {
+            inherit (host) name;
+            inherit index;
+          }) wave.members
+        ) channel.waves
       );
       places = lib.mapAttrs (_: map (one: one.index)) (lib.groupBy (one: one.name) placed);
       at = index: "waves[${toString index}]";
@@ -154,7 +164,9 @@ in
           [ "hosts.${host.name}: is in no wave of ${path}: select it in one" ]
         else
           lib.optional (lib.length own > 1)
-            "hosts.${host.name}: is in ${lib.concatMapStringsSep " and " at own} of ${path}: one wave for each host";
+            "hosts.${host.name}: is in ${
+              lib.concatMapStringsSep " and " at own
+            } of ${path}: one wave for each host";
 
       later =
         host:
@@ -165,7 +177,8 @@ in
         in
         lib.optionals (places ? ${host.name}) (
           map (
-            name: "hosts.${host.name}.after: ${name} is in a later wave of ${path}, which opens only after this one"
+            name:
+            "hosts.${host.name}.after: ${name} is in a later wave of ${path}, which opens only after this one"
           ) ahead
         );
 
@@ -179,12 +192,11 @@ in
           lib.optional (channel.members != [ ])
             "${path}.${at index}.select: takes no host ${where}: change it, or give the channel a policy of its own"
         else
-          lib.optional (
-            wave.minSuccess > number
-          ) "${path}.${at index}.minSuccess: ${toString wave.minSuccess} can't be reached by the ${count number "host"} ${where}: ${names wave.members}"
-          ++ lib.optional (
-            wave.maxFailures > number
-          ) "${path}.${at index}.maxFailures: ${toString wave.maxFailures} is more than the ${count number "host"} ${where}: ${names wave.members}";
+          lib.optional (wave.minSuccess > number)
+            "${path}.${at index}.minSuccess: ${toString wave.minSuccess} can't be reached by the ${count number "host"} ${where}: ${names wave.members}"
+          ++
+            lib.optional (wave.maxFailures > number)
+              "${path}.${at index}.maxFailures: ${toString wave.maxFailures} is more than the ${count number "host"} ${where}: ${names wave.members}";
     in
     lib.concatMap place channel.members
     ++ lib.concatMap later channel.members

@@ -15,9 +15,9 @@ let
 
   label =
     most: what: path: name:
-    lib.optional (
-      builtins.match "[A-Za-z0-9][A-Za-z0-9._-]*" name == null || builtins.stringLength name > most
-    ) "${path}: ${say name} is no ${what}: 1 to ${toString most} of a-z A-Z 0-9 . _ -, the first a letter or digit";
+    lib.optional
+      (builtins.match "[A-Za-z0-9][A-Za-z0-9._-]*" name == null || builtins.stringLength name > most)
+      "${path}: ${say name} is no ${what}: 1 to ${toString most} of a-z A-Z 0-9 . _ -, the first a letter or digit";
 
   twice =
     path: names:
@@ -62,8 +62,12 @@ let
       else
         label 64 "release's name" "ref" config.ref
     )
-    ++ lib.optional (config.hosts == { }) "hosts: a fleet without hosts changes nothing: declare at least one"
-    ++ lib.optional (config.channels == { }) "channels: there is none: declare one, such as channels.stable = { }"
+    ++ lib.optional (
+      config.hosts == { }
+    ) "hosts: a fleet without hosts changes nothing: declare at least one"
+    ++ lib.optional (
+      config.channels == { }
+    ) "channels: there is none: declare one, such as channels.stable = { }"
     ++ lib.optional (
       lib.length (lib.attrNames config.hosts) > maxHosts
     ) "hosts: more than ${toString maxHosts} are not possible";
@@ -79,9 +83,9 @@ let
     ++ reference "${path}.channel" "channel" channel host.channel config.channels
     ++ lib.concatMap (label 64 "tag" "${path}.tags") host.tags
     ++ twice "${path}.tags" host.tags
-    ++ lib.optional (
-      lib.length host.tags > maxTags
-    ) "${path}.tags: ${toString (lib.length host.tags)} are more than the ${toString maxTags} that are allowed"
+    ++
+      lib.optional (lib.length host.tags > maxTags)
+        "${path}.tags: ${toString (lib.length host.tags)} are more than the ${toString maxTags} that are allowed"
     ++ twice "${path}.after" host.after
     ++ lib.concatMap (after: afterHost "${path}.after" channel after) host.after
     ++ probes.mistakes "${path}.probes" host.probes
@@ -102,54 +106,56 @@ let
     else if host.nixosConfiguration != null && host.closure != null then
       [ "${path}: has both nixosConfiguration and closure: remove one" ]
     else if host.closure != null then
-      lib.optional (builtins.match
-        "/nix/store/[0-9a-df-np-sv-z]{32}-[A-Za-z0-9+._?=-]{1,211}"
-        host.closure == null
-      ) "${path}.closure: ${say host.closure} is not a store path such as /nix/store/<32 characters>-nixos-system-web1-26.05"
-      ++ lib.optional (
-        wanted != { }
-      ) "${path}.closure: the probes ${list (lib.attrNames wanted)} can't be added to a system that is built already: set nixosConfiguration, or declare them for other hosts only"
+      lib.optional
+        (builtins.match "/nix/store/[0-9a-df-np-sv-z]{32}-[A-Za-z0-9+._?=-]{1,211}" host.closure == null)
+        "${path}.closure: ${say host.closure} is not a store path such as /nix/store/<32 characters>-nixos-system-web1-26.05"
+      ++
+        lib.optional (wanted != { })
+          "${path}.closure: the probes ${list (lib.attrNames wanted)} can't be added to a system that is built already: set nixosConfiguration, or declare them for other hosts only"
     else if !carried then
       [ "${path}.nixosConfiguration: is not what nixpkgs.lib.nixosSystem returns" ]
     else if agent == null then
       [ "${path}.nixosConfiguration: does not import convoy's nixosModules.agent: add it to its modules" ]
     else if !agent.enable then
-      [ "${path}.nixosConfiguration: services.convoy.agent.enable is false, so it would never hear of a release: set it" ]
+      [
+        "${path}.nixosConfiguration: services.convoy.agent.enable is false, so it would never hear of a release: set it"
+      ]
     else
       let
         called = fleet.systems.${name}.config.services.convoy.agent.host;
       in
-      lib.optional (
-        called != name
-      ) "${path}.nixosConfiguration: services.convoy.agent.host is ${say called}: remove it, or rename the host here";
+      lib.optional (called != name)
+        "${path}.nixosConfiguration: services.convoy.agent.host is ${say called}: remove it, or rename the host here";
 
   afterHost =
     path: channel: after:
     if !config.hosts ? ${after} then
       [ "${path}: no host is called ${after}" ]
     else
-      lib.optional (
-        fleet.hosts.${after}.channel != channel
-      ) "${path}: ${after} follows another channel, ${toString fleet.hosts.${after}.channel}: order channels with channels.${toString channel}.after";
+      lib.optional (fleet.hosts.${after}.channel != channel)
+        "${path}: ${after} follows another channel, ${
+          toString fleet.hosts.${after}.channel
+        }: order channels with channels.${toString channel}.after";
 
   tooMany =
     path: all:
     let
       number = lib.length (lib.attrNames all);
     in
-    lib.optional (
-      number > probes.maxProbes
-    ) "${path}: gets ${toString number} probes from all scopes, more than the ${toString probes.maxProbes} that are run";
+    lib.optional (number > probes.maxProbes)
+      "${path}: gets ${toString number} probes from all scopes, more than the ${toString probes.maxProbes} that are run";
 
   # Tags stand side by side: two that declare one probe differently have no order between them.
   ambiguous =
     path: host:
     let
       declared = lib.concatMap (
-        tag: lib.mapAttrsToList (name: probe: { inherit tag name probe; }) (config.tags.${tag}.probes or { })
+        tag:
+        lib.mapAttrsToList (name: probe: { inherit tag name probe; }) (config.tags.${tag}.probes or { })
       ) (lib.unique host.tags);
       clash = same: lib.length (lib.unique (map (one: one.probe) same)) > 1;
-      narrower = name: host.probes ? ${name} || config.channels.${toString host.channel}.probes or { } ? ${name};
+      narrower =
+        name: host.probes ? ${name} || config.channels.${toString host.channel}.probes or { } ? ${name};
       clashes = lib.filterAttrs (name: same: clash same && !narrower name) (
         lib.groupBy (one: one.name) declared
       );
@@ -190,11 +196,15 @@ let
     ++ lib.optional (!tags ? ${name}) "tags.${name}: no host has this tag: tag the hosts or remove it"
     ++ probes.mistakes "tags.${name}.probes" tag.probes;
 
-  used = lib.genAttrs (map (channel: toString channel.policy) (lib.attrValues fleet.channels)) (_: true);
+  used = lib.genAttrs (map (channel: toString channel.policy) (lib.attrValues fleet.channels)) (
+    _: true
+  );
 
   ofPolicy =
     name: rules:
-    lib.optional (!used ? ${name}) "policies.${name}: no channel uses it: remove it, or name it in channels.*.policy"
+    lib.optional (
+      !used ? ${name}
+    ) "policies.${name}: no channel uses it: remove it, or name it in channels.*.policy"
     ++ policy.alone known "policies.${name}" rules;
 
   each = check: entries: lib.concatLists (lib.mapAttrsToList check entries);

@@ -38,8 +38,7 @@ let
   rules = config.policies.${channel.policy};
   carried = lib.genAttrs (lib.concatMap (host: host.tags) channel.members) (_: true);
   byName =
-    value:
-    lib.listToAttrs (map (host: lib.nameValuePair host.name (value host)) channel.members);
+    value: lib.listToAttrs (map (host: lib.nameValuePair host.name (value host)) channel.members);
 in
 {
   schema = "convoy.release/1";

@@ -144,7 +144,9 @@ in
         example = lib.literalExpression ''[ { days = [ "tue" ]; from = "22:00"; minutes = 240; } ]'';
         description = "The windows of every wave that has none of its own. Empty: always. They never stop a rollback.";
       };
-      soak = span "5m" "100ms to 7d" "How long a host stays healthy on the new closure before it is committed.";
+      soak =
+        span "5m" "100ms to 7d"
+          "How long a host stays healthy on the new closure before it is committed.";
       failureAfter = span "60s" "100ms to 1d" ''
         How long an `enforce` probe may fail without a pass before the host is judged unhealthy.
       '';
@@ -155,7 +157,9 @@ in
       rollbackLimit = span "10m" "100ms to 6h" ''
         The most time that one try to bring the prior closure back may take; then the host reboots into it.
       '';
-      rebootLimit = span "10m" "100ms to 6h" "The most time that a reboot may take until the agent runs again.";
+      rebootLimit =
+        span "10m" "100ms to 6h"
+          "The most time that a reboot may take until the agent runs again.";
       agentTimeout = span "2m" "100ms to 1h" ''
         How long the dead-man waits for a sign of life of the agent before it brings the prior closure back.
       '';

@@ -33,9 +33,7 @@ let
   # The waves of a policy with the hosts of one channel that each takes.
   waves =
     policy: members:
-    map (
-      wave: wave // { members = lib.filter (selector.picks wave.select) members; }
-    ) policy.waves;
+    map (wave: wave // { members = lib.filter (selector.picks wave.select) members; }) policy.waves;
 
   channels = lib.mapAttrs (
     name: channel:

@@ -27,14 +27,16 @@ let
         Hosts of this channel; of use where channels share a policy.
       '' "stable";
       not =
-        field selector "Hosts that this selector does not take."
-          (lib.literalExpression ''{ tags = [ "canary" ]; }'')
+        field selector "Hosts that this selector does not take." (
+          lib.literalExpression ''{ tags = [ "canary" ]; }''
+        )
         // {
           visible = "shallow";
         };
       and =
-        field (types.listOf selector) "Hosts that all of these selectors take."
-          (lib.literalExpression ''[ { tags = [ "web" ]; } { not.hosts = [ "web1" ]; } ]'')
+        field (types.listOf selector) "Hosts that all of these selectors take." (
+          lib.literalExpression ''[ { tags = [ "web" ]; } { not.hosts = [ "web1" ]; } ]''
+        )
         // {
           visible = "shallow";
         };
@@ -56,9 +58,7 @@ let
   names =
     path: what: known: list:
     lib.optional (list == [ ]) "${path}: is empty: name at least one ${what}, or remove it"
-    ++ map (name: "${path}: no ${what} is called ${name}") (
-      lib.filter (name: !known ? ${name}) list
-    );
+    ++ map (name: "${path}: no ${what} is called ${name}") (lib.filter (name: !known ? ${name}) list);
 
   # How each field takes a host.
   takes = {
@@ -71,8 +71,7 @@ let
     and = all: host: lib.all (select: picks select host) all;
   };
 
-  picks =
-    select: host: lib.all (name: takes.${name} select.${name} host) (given select);
+  picks = select: host: lib.all (name: takes.${name} select.${name} host) (given select);
 in
 {
   type = selector;
@@ -86,13 +85,10 @@ in
     let
       check =
         path: select:
-        lib.optional (
-          given select == [ ]
-        ) "${path}: is empty: say which hosts with tags, tagsAny, hosts, channel, not or and; all of them with all = true"
+        lib.optional (given select == [ ])
+          "${path}: is empty: say which hosts with tags, tagsAny, hosts, channel, not or and; all of them with all = true"
         ++ lib.optionals (select.tags != null) (names "${path}.tags" "tag" known.tags select.tags)
-        ++ lib.optionals (select.tagsAny != null) (
-          names "${path}.tagsAny" "tag" known.tags select.tagsAny
-        )
+        ++ lib.optionals (select.tagsAny != null) (names "${path}.tagsAny" "tag" known.tags select.tagsAny)
         ++ lib.optionals (select.hosts != null) (names "${path}.hosts" "host" known.hosts select.hosts)
         ++ lib.optionals (select.channel != null) (
           names "${path}.channel" "channel" known.channels [ select.channel ]

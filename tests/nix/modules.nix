@@ -69,7 +69,11 @@ let
 
   host = (nixos.system [ goodAgent ]).config;
   server = (nixos.system [ goodControlPlane ]).config;
-  both = (nixos.system [ goodAgent goodControlPlane ]).config;
+  both =
+    (nixos.system [
+      goodAgent
+      goodControlPlane
+    ]).config;
   bothModules.imports = [
     ../../modules/agent.nix
     ../../modules/control-plane.nix
@@ -77,13 +81,17 @@ let
   neither = nixos.system [ bothModules ];
 
   unit = system: name: system.systemd.units.${name}.text;
-  units = system: mapAttrs (_: unit: unit.text) (filterAttrs (name: _: hasPrefix "convoy" name) system.systemd.units);
+  units =
+    system:
+    mapAttrs (_: unit: unit.text) (filterAttrs (name: _: hasPrefix "convoy" name) system.systemd.units);
   etc = system: attrNames (filterAttrs (name: _: hasPrefix "convoy/" name) system.environment.etc);
 
   # JSON that was written through the stand-in of an older nixpkgs is a file of the store right away.
   settingsOf = module: name: (nixos.system [ module ]).config.environment.etc."convoy/${name}".source;
 
-  failed = modules: map (one: one.message) (filter (one: !one.assertion) (nixos.system modules).config.assertions);
+  failed =
+    modules:
+    map (one: one.message) (filter (one: !one.assertion) (nixos.system modules).config.assertions);
 
   # A unit has these lines.
   lines = system: name: wanted: {
@@ -122,16 +130,26 @@ let
   claims = {
     "a host with the agent has no failing assertion" = equal [ ] (failed [ goodAgent ]);
     "a control plane has no failing assertion" = equal [ ] (failed [ goodControlPlane ]);
-    "one machine may be both" = equal [ ] (failed [ goodAgent goodControlPlane ]);
+    "one machine may be both" = equal [ ] (failed [
+      goodAgent
+      goodControlPlane
+    ]);
     "the whole system evaluates to a derivation" = {
       ok = hasSuffix ".drv" both.system.build.toplevel.drvPath;
       found = both.system.build.toplevel.drvPath;
     };
-    "without enable there are neither units nor files, and nothing to set" = equal [ { } [ ] [ ] ] [
-      (units neither.config)
-      (etc neither.config)
-      (failed [ bothModules ])
-    ];
+    "without enable there are neither units nor files, and nothing to set" =
+      equal
+        [
+          { }
+          [ ]
+          [ ]
+        ]
+        [
+          (units neither.config)
+          (etc neither.config)
+          (failed [ bothModules ])
+        ];
 
     "the agent survives its own update and a rollback" = lines host "convoy-agent.service" [
       "X-StopIfChanged=false"
@@ -183,11 +201,13 @@ let
       "Before=convoy-agent.service"
     ];
     "agent and helper find nix and systemctl" = {
-      ok = builtins.all (name: hasInfix "-nix-" (unit host name) && hasInfix "-systemd-" (unit host name)) [
-        "convoy-agent.service"
-        "convoy-activator@.service"
-        "convoy-boot-guard.service"
-      ];
+      ok =
+        builtins.all (name: hasInfix "-nix-" (unit host name) && hasInfix "-systemd-" (unit host name))
+          [
+            "convoy-agent.service"
+            "convoy-activator@.service"
+            "convoy-boot-guard.service"
+          ];
       found = "";
     };
     "the agent's user is a system user with a group" =
@@ -200,20 +220,19 @@ let
           host.users.users.convoy-agent.isSystemUser
           host.users.users.convoy-agent.group
         ];
-    "the closure ships what agent and helper read" =
-      equal
-        [
-          "convoy/activator.json"
-          "convoy/agent.json"
-          "convoy/health-checks.json"
-          "convoy/trust.json"
-        ]
-        (etc host);
+    "the closure ships what agent and helper read" = equal [
+      "convoy/activator.json"
+      "convoy/agent.json"
+      "convoy/health-checks.json"
+      "convoy/trust.json"
+    ] (etc host);
     "the closure ships both programs" = {
-      ok = builtins.all (name: builtins.elem name (map (one: one.name or "") host.environment.systemPackages)) [
-        "convoy-agent"
-        "convoy-activator"
-      ];
+      ok =
+        builtins.all (name: builtins.elem name (map (one: one.name or "") host.environment.systemPackages))
+          [
+            "convoy-agent"
+            "convoy-activator"
+          ];
       found = "";
     };
     "the settings are checked by the program when the system is built" = {
@@ -222,7 +241,10 @@ let
     };
     "the hook can neither fail nor delay an activation" = {
       ok = builtins.any (
-        line: hasInfix "/timeout 2 " line && hasInfix "convoy-agent hook --closure" line && hasSuffix "|| true" line
+        line:
+        hasInfix "/timeout 2 " line
+        && hasInfix "convoy-agent hook --closure" line
+        && hasSuffix "|| true" line
       ) (splitString "\n" host.system.activationScripts.script);
       found = host.system.activationScripts.script;
     };
@@ -254,108 +276,187 @@ let
       found = server.networking.firewall.allowedTCPPorts;
     };
     "the firewall stays closed otherwise" = {
-      ok = !builtins.elem 7600 (nixos.system [ controlPlane trust ]).config.networking.firewall.allowedTCPPorts;
+      ok =
+        !builtins.elem 7600
+          (nixos.system [
+            controlPlane
+            trust
+          ]).config.networking.firewall.allowedTCPPorts;
       found = "";
     };
     "the control plane's settings are checked with the trust file" = {
-      ok = builtins.match ".*convoy-cp check-config --config .* --trust .*" (
-        builtins.replaceStrings [ "\n" ] [ " " ] (settingsOf goodControlPlane "control-plane.json").buildCommand
-      ) != null;
+      ok =
+        builtins.match ".*convoy-cp check-config --config .* --trust .*" (
+          builtins.replaceStrings [ "\n" ] [ " " ]
+            (settingsOf goodControlPlane "control-plane.json").buildCommand
+        ) != null;
       found = (settingsOf goodControlPlane "control-plane.json").buildCommand;
     };
 
-    "an agent without settings says what to write" = says [
-      "services.convoy.trust.keys is empty"
-      "services.convoy.agent.settings.controlPlane is not set. Write its address"
-      "services.convoy.agent.settings.ca is not set"
-    ] [ agent ];
-    "plain HTTP over a network is refused" = says [
-      "plain HTTP is possible on loopback only. Write an https:// address"
-    ] [ goodAgent { services.convoy.agent.settings.controlPlane = nixos.lib.mkForce "http://cp:7600"; } ];
-    "plain HTTP on loopback needs no authority" = says [ ] [
-      agent
-      trust
-      { services.convoy.agent.settings.controlPlane = "http://127.0.0.1:7600"; }
-    ];
-    "a certificate needs its key, and no token" = says [
-      "settings.certificate and services.convoy.agent.settings.key go together"
-      "tokenFile is for hosts that enroll"
-    ] [ goodAgent { services.convoy.agent.settings.certificate = "/var/lib/pki/agent.pem"; } ];
-    "a token in the store is refused" = says [ "must not be in the Nix store" ] [
-      goodAgent
-      { services.convoy.agent.tokenFile = nixos.lib.mkForce "/nix/store/x-token"; }
-    ];
-    "settings that have options of their own are refused" = says [
-      "Use services.convoy.agent.host instead"
-    ] [ goodAgent { services.convoy.agent.settings.host = "web2"; } ];
-    "an agent that Nix lets in or trusts too much is refused" = says [
-      "nix.settings.allowed-users does not let convoy-agent use the Nix daemon"
-      "nix.settings.trusted-users contains convoy-agent"
-    ] [
-      goodAgent
-      {
-        nix.settings.allowed-users = nixos.lib.mkForce [ "@wheel" ];
-        nix.settings.trusted-users = nixos.lib.mkForce [ "*" ];
-      }
-    ];
-    "a system that can't be switched is refused" = says [ "system.switch.enable is false" ] [
-      goodAgent
-      { system.switch.enable = false; }
-    ];
-    "every mistake of a health check is an assertion with its path" = says [
-      "services.convoy.agent.healthChecks.a.url: is missing"
-      "services.convoy.agent.healthChecks.b.unit: \"b\" is not a unit's full name"
-    ] [
-      goodAgent
-      {
-        services.convoy.agent.healthChecks = {
-          a.kind = "http";
-          b = {
-            kind = "unit";
-            unit = "b";
-          };
-        };
-      }
-    ];
-    "a control plane on the network needs TLS" = says [
-      "without TLS only loopback is possible. Run `convoy init`"
-    ] [ controlPlane trust { services.convoy.controlPlane.settings.listen = "0.0.0.0:7600"; } ];
-    "TLS needs its three files, an issuer its two" = says [
-      "tls.certificateFile, tls.keyFile and settings.clientAuthorities go together"
-      "issuer.certificateFile and issuer.keyFile go together"
-      "hosts can enroll over TLS only"
-    ] [
-      controlPlane
-      trust
-      {
-        services.convoy.controlPlane.tls.keyFile = "/var/lib/convoy/server.key";
-        services.convoy.controlPlane.issuer.keyFile = "/var/lib/convoy/ca.key";
-      }
-    ];
-    "keys in the store are refused" = says [ "the files of tlsKey are in the Nix store" ] [
-      goodControlPlane
-      { services.convoy.controlPlane.tls.keyFile = nixos.lib.mkForce "/nix/store/x-key"; }
-    ];
-    "a firewall that is opened for nobody is refused" = says [
-      "openFirewall is set, but 127.0.0.1:7600 can be reached from this machine only"
-    ] [ controlPlane trust { services.convoy.controlPlane.openFirewall = true; } ];
-    "a threshold that can't be reached is refused" = says [
-      "services.convoy.trust.threshold is 2, but there are 1 keys"
-    ] [ goodAgent { services.convoy.trust.threshold = 2; } ];
-    "an address without a port is refused" = says [
-      "settings.listen is localhost. Write an address and a port"
-      "without TLS only loopback is possible"
-    ] [ controlPlane trust { services.convoy.controlPlane.settings.listen = "localhost"; } ];
-    "trust that believes nobody, or two files, is refused" = says [
-      "keys and file are both set"
-      "services.convoy.trust.keys.other: is not a public key"
-    ] [
-      goodAgent
-      {
-        services.convoy.trust.keys.other = "abc";
-        services.convoy.trust.file = ../../Cargo.toml;
-      }
-    ];
+    "an agent without settings says what to write" =
+      says
+        [
+          "services.convoy.trust.keys is empty"
+          "services.convoy.agent.settings.controlPlane is not set. Write its address"
+          "services.convoy.agent.settings.ca is not set"
+        ]
+        [ agent ];
+    "plain HTTP over a network is refused" =
+      says
+        [
+          "plain HTTP is possible on loopback only. Write an https:// address"
+        ]
+        [
+          goodAgent
+          { services.convoy.agent.settings.controlPlane = nixos.lib.mkForce "http://cp:7600"; }
+        ];
+    "plain HTTP on loopback needs no authority" =
+      says
+        [ ]
+        [
+          agent
+          trust
+          { services.convoy.agent.settings.controlPlane = "http://127.0.0.1:7600"; }
+        ];
+    "a certificate needs its key, and no token" =
+      says
+        [
+          "settings.certificate and services.convoy.agent.settings.key go together"
+          "tokenFile is for hosts that enroll"
+        ]
+        [
+          goodAgent
+          { services.convoy.agent.settings.certificate = "/var/lib/pki/agent.pem"; }
+        ];
+    "a token in the store is refused" =
+      says
+        [ "must not be in the Nix store" ]
+        [
+          goodAgent
+          { services.convoy.agent.tokenFile = nixos.lib.mkForce "/nix/store/x-token"; }
+        ];
+    "settings that have options of their own are refused" =
+      says
+        [
+          "Use services.convoy.agent.host instead"
+        ]
+        [
+          goodAgent
+          { services.convoy.agent.settings.host = "web2"; }
+        ];
+    "an agent that Nix lets in or trusts too much is refused" =
+      says
+        [
+          "nix.settings.allowed-users does not let convoy-agent use the Nix daemon"
+          "nix.settings.trusted-users contains convoy-agent"
+        ]
+        [
+          goodAgent
+          {
+            nix.settings.allowed-users = nixos.lib.mkForce [ "@wheel" ];
+            nix.settings.trusted-users = nixos.lib.mkForce [ "*" ];
+          }
+        ];
+    "a system that can't be switched is refused" =
+      says
+        [ "system.switch.enable is false" ]
+        [
+          goodAgent
+          { system.switch.enable = false; }
+        ];
+    "every mistake of a health check is an assertion with its path" =
+      says
+        [
+          "services.convoy.agent.healthChecks.a.url: is missing"
+          "services.convoy.agent.healthChecks.b.unit: \"b\" is not a unit's full name"
+        ]
+        [
+          goodAgent
+          {
+            services.convoy.agent.healthChecks = {
+              a.kind = "http";
+              b = {
+                kind = "unit";
+                unit = "b";
+              };
+            };
+          }
+        ];
+    "a control plane on the network needs TLS" =
+      says
+        [
+          "without TLS only loopback is possible. Run `convoy init`"
+        ]
+        [
+          controlPlane
+          trust
+          { services.convoy.controlPlane.settings.listen = "0.0.0.0:7600"; }
+        ];
+    "TLS needs its three files, an issuer its two" =
+      says
+        [
+          "tls.certificateFile, tls.keyFile and settings.clientAuthorities go together"
+          "issuer.certificateFile and issuer.keyFile go together"
+          "hosts can enroll over TLS only"
+        ]
+        [
+          controlPlane
+          trust
+          {
+            services.convoy.controlPlane.tls.keyFile = "/var/lib/convoy/server.key";
+            services.convoy.controlPlane.issuer.keyFile = "/var/lib/convoy/ca.key";
+          }
+        ];
+    "keys in the store are refused" =
+      says
+        [ "the files of tlsKey are in the Nix store" ]
+        [
+          goodControlPlane
+          { services.convoy.controlPlane.tls.keyFile = nixos.lib.mkForce "/nix/store/x-key"; }
+        ];
+    "a firewall that is opened for nobody is refused" =
+      says
+        [
+          "openFirewall is set, but 127.0.0.1:7600 can be reached from this machine only"
+        ]
+        [
+          controlPlane
+          trust
+          { services.convoy.controlPlane.openFirewall = true; }
+        ];
+    "a threshold that can't be reached is refused" =
+      says
+        [
+          "services.convoy.trust.threshold is 2, but there are 1 keys"
+        ]
+        [
+          goodAgent
+          { services.convoy.trust.threshold = 2; }
+        ];
+    "an address without a port is refused" =
+      says
+        [
+          "settings.listen is localhost. Write an address and a port"
+          "without TLS only loopback is possible"
+        ]
+        [
+          controlPlane
+          trust
+          { services.convoy.controlPlane.settings.listen = "localhost"; }
+        ];
+    "trust that believes nobody, or two files, is refused" =
+      says
+        [
+          "keys and file are both set"
+          "services.convoy.trust.keys.other: is not a public key"
+        ]
+        [
+          goodAgent
+          {
+            services.convoy.trust.keys.other = "abc";
+            services.convoy.trust.file = ../../Cargo.toml;
+          }
+        ];
   };
 in
 {

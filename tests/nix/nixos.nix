@@ -17,7 +17,8 @@ let
 
   formats.json = _: {
     type = theLib.types.json;
-    generate = name: value: builtins.toFile name (builtins.unsafeDiscardStringContext (builtins.toJSON value));
+    generate =
+      name: value: builtins.toFile name (builtins.unsafeDiscardStringContext (builtins.toJSON value));
   };
 
   # A stand-in for the programs, which this test neither builds nor runs.
@@ -73,23 +74,35 @@ rec {
   ]
   ++ theLib.optional older later;
 
-  # Evaluates a system with these modules.
+  # Evaluates a system with these modules, and nothing that stands in for its machine.
+  bare =
+    modules:
+    let
+      extendable = import (nixpkgs + "/nixos/lib/eval-config.nix") (
+        {
+          system = "x86_64-linux";
+          modules = base ++ modules;
+        }
+        // theLib.optionalAttrs older { lib = theLib; }
+      );
+    in
+    # An older NixOS can't be extended afterwards.
+    {
+      extendModules = more: bare (modules ++ more.modules);
+    }
+    // extendable;
+
+  # Evaluates a system on some machine.
   system =
     modules:
-    import (nixpkgs + "/nixos/lib/eval-config.nix") (
-      {
-        system = "x86_64-linux";
-        modules =
-          base
-          ++ [
-            {
-              fileSystems."/".device = "/dev/sda1";
-              boot.loader.grub.device = "/dev/sda";
-              networking.hostName = theLib.mkDefault "web1";
-            }
-          ]
-          ++ modules;
-      }
-      // theLib.optionalAttrs older { lib = theLib; }
+    bare (
+      [
+        {
+          fileSystems."/".device = "/dev/sda1";
+          boot.loader.grub.device = "/dev/sda";
+          networking.hostName = theLib.mkDefault "web1";
+        }
+      ]
+      ++ modules
     );
 }

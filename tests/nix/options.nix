@@ -22,15 +22,8 @@ let
   # One value as it is written in Nix: in the line where it is short, in a block of its own where it is not.
   text = value: lib.removeSuffix "\n" value.text;
   inline = value: !lib.hasInfix "\n" (text value) && lib.stringLength (text value) <= 60;
-  show =
-    word: value:
-    if inline value then
-      " · *${word}* `${text value}`"
-    else
-      "";
-  block =
-    word: value:
-    lib.optionalString (!inline value) "\n*${word}*\n```nix\n${text value}\n```\n";
+  show = word: value: if inline value then " · *${word}* `${text value}`" else "";
+  block = word: value: lib.optionalString (!inline value) "\n*${word}*\n```nix\n${text value}\n```\n";
 
   entry =
     option:
@@ -49,9 +42,9 @@ let
   section =
     title: options:
     let
-      listed = lib.filter (option: option.visible && !option.internal && lib.head option.loc != "_module") (
-        lib.optionAttrSetToDocList options
-      );
+      listed = lib.filter (
+        option: option.visible && !option.internal && lib.head option.loc != "_module"
+      ) (lib.optionAttrSetToDocList options);
     in
     "## ${title}\n\n" + lib.concatMapStringsSep "\n" entry listed;
 in
@@ -69,7 +62,9 @@ in
 ''
 + lib.concatStringsSep "\n" [
   (section "Agent" (ofModules [ ../../modules/agent.nix ]).services.convoy.agent)
-  (section "Control plane" (ofModules [ ../../modules/control-plane.nix ]).services.convoy.controlPlane)
+  (section "Control plane"
+    (ofModules [ ../../modules/control-plane.nix ]).services.convoy.controlPlane
+  )
   (section "Trust" (ofModules [ ../../modules/trust.nix ]).services.convoy.trust)
   (section "Fleet" (ofModules [ ../../modules/fleet.nix ]))
 ]

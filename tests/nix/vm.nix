@@ -22,7 +22,9 @@ let
   node =
     name: module:
     let
-      alone = { specialisation = nixos.lib.mkForce { }; };
+      alone = {
+        specialisation = nixos.lib.mkForce { };
+      };
       special = one: {
         configuration = evaluate name [
           module

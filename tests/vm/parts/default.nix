@@ -89,7 +89,9 @@ let
       fleet = mkFleet {
         inherit ref;
         channels.stable = { };
-        hosts = lib.mapAttrs (_: closure: { closure = builtins.unsafeDiscardStringContext closure; }) targets;
+        hosts = lib.mapAttrs (_: closure: {
+          closure = builtins.unsafeDiscardStringContext closure;
+        }) targets;
         policies.default = {
           soak = "20s";
           failureAfter = "5s";
@@ -110,8 +112,7 @@ let
     pkgs.writeText "release-${ref}.json" (builtins.toJSON fleet.manifests.stable);
 
   # The store path of one of a node's next systems.
-  target =
-    node: name: "${node.specialisation.${name}.configuration.system.build.toplevel}";
+  target = node: name: "${node.specialisation.${name}.configuration.system.build.toplevel}";
 in
 {
   inherit

@@ -2,7 +2,9 @@
 { built, ... }:
 {
   ref = "1@2";
-  hosts."web 1" = built "web1" // { tags = [ "-x" ]; };
+  hosts."web 1" = built "web1" // {
+    tags = [ "-x" ];
+  };
   channels."sta/ble" = { };
   policies.default.waves = [
     {

@@ -2,7 +2,9 @@
 { built, ... }:
 {
   ref = "1";
-  hosts.web1 = built "web1" // { tags = [ "web" ]; };
+  hosts.web1 = built "web1" // {
+    tags = [ "web" ];
+  };
   channels.stable = { };
   policies.default = {
     budgets = {

@@ -3,8 +3,12 @@
 {
   ref = "1";
   hosts = {
-    web1 = built "web1" // { channel = "a"; };
-    web2 = built "web2" // { channel = "b"; };
+    web1 = built "web1" // {
+      channel = "a";
+    };
+    web2 = built "web2" // {
+      channel = "b";
+    };
     web3 = built "web3";
   };
   channels = {

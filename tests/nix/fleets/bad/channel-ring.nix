@@ -3,9 +3,15 @@
 {
   ref = "1";
   hosts = {
-    web1 = built "web1" // { channel = "a"; };
-    web2 = built "web2" // { channel = "b"; };
-    web3 = built "web3" // { channel = "c"; };
+    web1 = built "web1" // {
+      channel = "a";
+    };
+    web2 = built "web2" // {
+      channel = "b";
+    };
+    web3 = built "web3" // {
+      channel = "c";
+    };
   };
   channels = {
     a.after = [ "b" ];

@@ -2,7 +2,9 @@
 { built, ... }:
 {
   ref = "1";
-  hosts.web1 = built "web1" // { channel = "stable"; };
+  hosts.web1 = built "web1" // {
+    channel = "stable";
+  };
   channels = {
     stable.policy = "default";
     beta.policy = "default";

@@ -3,7 +3,9 @@
 {
   ref = "1";
   hosts = {
-    web1 = built "web1" // { tags = [ "canary" ]; };
+    web1 = built "web1" // {
+      tags = [ "canary" ];
+    };
     web2 = built "web2";
   };
   channels.stable = { };

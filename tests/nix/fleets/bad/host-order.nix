@@ -12,8 +12,12 @@
         "web2"
       ];
     };
-    web2 = built "web2" // { channel = "a"; };
-    db1 = built "db1" // { channel = "b"; };
+    web2 = built "web2" // {
+      channel = "a";
+    };
+    db1 = built "db1" // {
+      channel = "b";
+    };
   };
   channels = {
     a.policy = "two";

@@ -3,10 +3,18 @@
 {
   ref = "1";
   hosts = {
-    a = built "a" // { after = [ "b" ]; };
-    b = built "b" // { after = [ "c" ]; };
-    c = built "c" // { after = [ "a" ]; };
-    d = built "d" // { after = [ "d" ]; };
+    a = built "a" // {
+      after = [ "b" ];
+    };
+    b = built "b" // {
+      after = [ "c" ];
+    };
+    c = built "c" // {
+      after = [ "a" ];
+    };
+    d = built "d" // {
+      after = [ "d" ];
+    };
   };
   channels.stable = { };
   policies.default.waves = [

@@ -2,7 +2,9 @@
 { built, ... }:
 {
   ref = "";
-  hosts.web1 = built "web1" // { channel = "beta"; };
+  hosts.web1 = built "web1" // {
+    channel = "beta";
+  };
   channels.stable = { };
   policies.default = {
     soak = "soon";

@@ -1,5 +1,11 @@
 # Hosts that get nothing, too much, or something else than a system.
-{ closure, fakeHost, system, built, ... }:
+{
+  closure,
+  fakeHost,
+  system,
+  built,
+  ...
+}:
 {
   ref = "1";
   hosts = {

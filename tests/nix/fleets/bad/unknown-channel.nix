@@ -2,7 +2,9 @@
 { built, ... }:
 {
   ref = "1";
-  hosts.web1 = built "web1" // { channel = "stabel"; };
+  hosts.web1 = built "web1" // {
+    channel = "stabel";
+  };
   channels.stable.after = [ "base" ];
   policies.default.waves = [
     {

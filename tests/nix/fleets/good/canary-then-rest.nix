@@ -2,16 +2,14 @@
 { lib, built, ... }:
 {
   ref = "2026-05.42";
-  hosts =
-    lib.genAttrs [ "web1" "web2" "web3" ] (name: built name // { tags = [ "web" ]; })
-    // {
-      web0 = built "web0" // {
-        tags = [
-          "web"
-          "canary"
-        ];
-      };
+  hosts = lib.genAttrs [ "web1" "web2" "web3" ] (name: built name // { tags = [ "web" ]; }) // {
+    web0 = built "web0" // {
+      tags = [
+        "web"
+        "canary"
+      ];
     };
+  };
   channels.stable = { };
   policies.default = {
     waves = [

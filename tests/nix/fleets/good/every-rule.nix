@@ -3,7 +3,9 @@
 {
   ref = "rules_1.2-3";
   again = true;
-  hosts.web1 = built "web1" // { tags = [ "web" ]; };
+  hosts.web1 = built "web1" // {
+    tags = [ "web" ];
+  };
   channels.stable = { };
   policies.default = {
     soak = "7d";

@@ -10,9 +10,15 @@
         "y"
       ];
     };
-    b = built "b" // { tags = [ "x" ]; };
-    c = built "c" // { tags = [ "z" ]; };
-    d = built "d" // { tags = [ "w" ]; };
+    b = built "b" // {
+      tags = [ "x" ];
+    };
+    c = built "c" // {
+      tags = [ "z" ];
+    };
+    d = built "d" // {
+      tags = [ "w" ];
+    };
     e = built "e";
     f = built "f";
   };

@@ -4,7 +4,9 @@
   ref = "order";
   hosts = {
     db1 = built "db1";
-    db2 = built "db2" // { after = [ "db1" ]; };
+    db2 = built "db2" // {
+      after = [ "db1" ];
+    };
     web1 = built "web1" // {
       after = [
         "db1"

@@ -2,8 +2,16 @@
 { lib, built, ... }:
 let
   name = number: "node${lib.fixedWidthNumber 3 number}";
-  size = number: if number <= 1 then "first" else if number <= 10 then "few" else "many";
-  host = number: lib.nameValuePair (name number) (built (name number) // { tags = [ (size number) ]; });
+  size =
+    number:
+    if number <= 1 then
+      "first"
+    else if number <= 10 then
+      "few"
+    else
+      "many";
+  host =
+    number: lib.nameValuePair (name number) (built (name number) // { tags = [ (size number) ]; });
 in
 {
   ref = "2026-06.1";

@@ -1,5 +1,10 @@
 # The narrower scope replaces the whole probe: fleet, tag, channel, host, and the host's own configuration.
-{ closure, fakeHost, system, ... }:
+{
+  closure,
+  fakeHost,
+  system,
+  ...
+}:
 let
   unit = name: {
     kind = "unit";

@@ -2,10 +2,16 @@
 { lib, built, ... }:
 [
   { ref = "modules"; }
-  { hosts.web1 = built "web1" // { tags = [ "web" ]; }; }
+  {
+    hosts.web1 = built "web1" // {
+      tags = [ "web" ];
+    };
+  }
   {
     hosts.web1.tags = [ "eu" ];
-    hosts.web2 = built "web2" // { tags = [ "web" ]; };
+    hosts.web2 = built "web2" // {
+      tags = [ "web" ];
+    };
   }
   {
     channels.stable = { };

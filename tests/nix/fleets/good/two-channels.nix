@@ -3,8 +3,12 @@
 {
   ref = "2026-05.7";
   hosts = {
-    db1 = built "db1" // { channel = "base"; };
-    web1 = built "web1" // { channel = "apps"; };
+    db1 = built "db1" // {
+      channel = "base";
+    };
+    web1 = built "web1" // {
+      channel = "apps";
+    };
   };
   channels = {
     base.policy = "careful";
