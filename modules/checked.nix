@@ -15,7 +15,7 @@ let
     pkgs.stdenv.buildPlatform.canExecute or (host: host == pkgs.stdenv.buildPlatform)
       pkgs.stdenv.hostPlatform;
 in
-pkgs.runCommand name { } ''
+pkgs.runCommand name { passthru = { inherit settings; }; } ''
   ${lib.optionalString runs (
     lib.escapeShellArgs (
       [

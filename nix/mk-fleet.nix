@@ -22,6 +22,10 @@ let
   resolved = resolve config;
   mistakes = check config (resolved // { systems = nixosConfigurations; });
 
+  # Nobody reads on after so many.
+  shown = lib.take 100 mistakes;
+  more = lib.length mistakes - lib.length shown;
+
   # Nothing of a fleet that is wrong somewhere may be used.
   sound =
     value:
@@ -30,7 +34,9 @@ let
     else
       throw ''
         the fleet has ${toString (lib.length mistakes)} mistake(s):
-        ${lib.concatStringsSep "\n" (map (mistake: "  - ${mistake}") mistakes)}'';
+        ${lib.concatMapStringsSep "\n" (mistake: "  - ${mistake}") shown}${
+          lib.optionalString (more > 0) "\n  and ${toString more} more"
+        }'';
 
   # The host's own configuration is stronger than any scope of the fleet.
   extend =

@@ -64,6 +64,11 @@ let
         certificateFile = "/var/lib/convoy/server.pem";
         keyFile = "/var/lib/convoy/server.key";
       };
+      issuer = {
+        certificateFile = "/var/lib/convoy/issuer.pem";
+        keyFile = "/var/lib/convoy/issuer.key";
+      };
+      firstTokensFile = "/var/lib/convoy/first-tokens.json";
     };
   };
 
@@ -466,4 +471,11 @@ in
 
   # For `systemd-analyze`: the units of a machine that is both.
   units = units both;
+
+  # What its programs read.
+  settings = {
+    "agent.json" = both.environment.etc."convoy/agent.json".source.settings;
+    "activator.json" = both.environment.etc."convoy/activator.json".source.settings;
+    "control-plane.json" = both.environment.etc."convoy/control-plane.json".source.settings;
+  };
 }
