@@ -1,0 +1,5 @@
+# An empty fleet.
+{ ... }:
+{
+  ref = "1";
+}
