@@ -162,11 +162,11 @@ async fn what_comes_back_to_wait_in_an_ended_rollout_is_cancelled() {
 /// Publishes in part, as a full disk would leave it: the release and the first of its records.
 async fn publish_in_part(trial: &Trial, id: &str, hosts: &[String]) {
     let signed = trial.sign(&manifest(id, json!([{ "name": "all", "hosts": hosts }]), json!({})));
-    let verified = crate::trust::verify(&signed, &trial.plane.trust).unwrap();
+    let verified = crate::trust::verify(&signed, &trial.plane.credentials.set().trust).unwrap();
     let body = serde_json::to_string(&signed).unwrap();
     let id = crate::plane::tests::trial::rollout(id);
     let taken = trial.plane.transact(move |desk| {
-        desk.take_release(&verified, body)?;
+        desk.take_release(&verified, body, "ci")?;
         desk.make_records(&id, None)
     });
     taken.await.unwrap();
@@ -213,7 +213,7 @@ async fn publishing_goes_on_when_the_caller_hangs_up() {
     use futures_util::FutureExt;
     let trial = Trial::new().await;
     let signed = trial.sign(&manifest("stable@1", json!([{ "name": "all", "hosts": many() }]), json!({})));
-    assert!(trial.plane.publish(signed).now_or_never().is_none(), "it was begun and the caller is gone");
+    assert!(trial.plane.publish(signed, "ci".to_owned()).now_or_never().is_none(), "it was begun and the caller is gone");
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
