@@ -192,7 +192,8 @@ impl Fleet {
     pub(crate) fn start_plane(&mut self) {
         let (folder, settings) = (self.place.control_plane(), self.place.control_plane().join("settings.json"));
         let more = ["--config", settings.to_str().unwrap()];
-        self.plane = Some(ControlPlane::start_on(&folder, &self.place.control_plane().join("trust.json"), &self.listen, &more));
+        self.plane =
+            Some(ControlPlane::start_on(&folder, &self.place.control_plane().join("trust.json"), &self.listen, &more));
         if let Some(since) = self.away_since.take() {
             self.outages.push((since, uptime_ms()));
         }

@@ -1,8 +1,8 @@
 //! The link to the control plane that the running closure names: when to speak next, and when an exchange last
 //! succeeded.
 
-use crate::agent::driver::{Driver, within};
 use crate::agent::driver::work::Work;
+use crate::agent::driver::{Driver, within};
 use crate::client::{Answer, ClientError, Request, Transport};
 use crate::model::facts::HostHold;
 use crate::model::host_rollout::Phase;

@@ -335,7 +335,11 @@ fn a_reboot_before_the_trial_boot_was_ordered_blames_nobody() {
 fn a_bad_switch_is_not_forgotten_over_a_reboot() {
     let verdict = Verdict::UnitsFailed(vec!["nginx.service".into()]);
     let bad = RootEvent::Ended(SwitchResult::Bad { verdict: verdict.clone(), log: String::new(), units: vec![] });
-    let root = root(&[(bad, at("one", 20)), (RootEvent::Booted(prior()), at("two", 9)), (RootEvent::RevertDone, at("two", 9))]);
+    let root = root(&[
+        (bad, at("one", 20)),
+        (RootEvent::Booted(prior()), at("two", 9)),
+        (RootEvent::RevertDone, at("two", 9)),
+    ]);
     for journal in [activating(), soaking()] {
         let memories = Memories {
             journal: Some(&journal),

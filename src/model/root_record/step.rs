@@ -3,11 +3,12 @@
 use crate::model::facts::Verdict;
 use crate::model::fleet::OnFailure;
 use crate::model::id::Closure;
-use crate::model::root_record::{
-    CRASH_LOOP_SPAN, CRASH_LOOP_STARTS, CommitTrouble, RootEffect, RootEvent, RootRecord, RootState, RootStep, SwitchResult,
-};
 use crate::model::limit::DEAD_MAN_PERIOD;
 use crate::model::retry::Backoff;
+use crate::model::root_record::{
+    CRASH_LOOP_SPAN, CRASH_LOOP_STARTS, CommitTrouble, RootEffect, RootEvent, RootRecord, RootState, RootStep,
+    SwitchResult,
+};
 use crate::model::time::Stamp;
 use std::time::Duration;
 

@@ -325,7 +325,9 @@ fn may_follow(before: &RootRecord, event: &RootEvent, after: &RootRecord) -> boo
     match (before.state, after.state) {
         (S::Committed | S::Reverted | S::Overtaken | S::Kept, _) => false,
         (S::Committing, S::Committing | S::Committed | S::Overtaken) => true,
-        (S::Committing, S::Reverting) => undone_by_boot() || matches!(event, RootEvent::CommitFailed { untouched: true, .. }),
+        (S::Committing, S::Reverting) => {
+            undone_by_boot() || matches!(event, RootEvent::CommitFailed { untouched: true, .. })
+        }
         // Under policy `keep` only; the histories revert.
         (S::Committing, S::Launched | S::Soaking | S::Reverted | S::Kept) => false,
         (S::Reverting, next) => matches!(next, S::Reverting | S::Reverted | S::Overtaken),

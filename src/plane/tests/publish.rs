@@ -213,7 +213,10 @@ async fn publishing_goes_on_when_the_caller_hangs_up() {
     use futures_util::FutureExt;
     let trial = Trial::new().await;
     let signed = trial.sign(&manifest("stable@1", json!([{ "name": "all", "hosts": many() }]), json!({})));
-    assert!(trial.plane.publish(signed, "ci".to_owned()).now_or_never().is_none(), "it was begun and the caller is gone");
+    assert!(
+        trial.plane.publish(signed, "ci".to_owned()).now_or_never().is_none(),
+        "it was begun and the caller is gone"
+    );
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }

@@ -94,6 +94,20 @@ async fn resume_of_a_halt_for_a_lost_host_forgives_it_at_once() {
 }
 
 #[tokio::test]
+async fn a_silent_host_that_may_be_on_its_way_through_a_trial_boot_is_waited_for_longer() {
+    for (reboot, in_flight) in [("live", 0), ("trial", 1)] {
+        let trial = Trial::new().await;
+        let waves = json!([{ "name": "all", "hosts": ["a", "b"], "reboot": reboot }]);
+        trial.publish("stable@1", waves, json!({ "rebootLimitMs": 90 * 60 * 1000 })).await;
+        let mut a = Host::up("a", &trial).await;
+        a.start(&trial, "stable@1").await;
+        trial.clock.pass(LONG);
+        trial.look().await;
+        assert_eq!(trial.rollout("stable@1").await.waves[0].in_flight, in_flight, "{reboot}");
+    }
+}
+
+#[tokio::test]
 async fn a_permit_that_was_never_used_is_in_flight_until_the_host_speaks_or_is_lost() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a"]).await;
@@ -163,14 +177,14 @@ async fn a_lost_host_frees_its_slot_and_its_budget_where_failures_are_allowed() 
 async fn a_host_whose_row_is_damaged_keeps_no_other_from_being_judged() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a", "b"]).await;
+    Host::up("a", &trial).await;
+    Host::up("b", &trial).await;
     let broken = crate::store::write(&*trial.store, |tx| {
         let id = crate::plane::tests::trial::rollout("stable@1");
         let row = tx.record(&crate::plane::tests::trial::name("a"), &id)?.unwrap();
         tx.put_record(&crate::store::rows::RecordRow { body: "damaged".to_owned(), ..row })
     });
     broken.await.unwrap();
-    Host::up("a", &trial).await;
-    Host::up("b", &trial).await;
     trial.clock.pass(LONG);
     trial.look().await;
     assert_eq!(trial.rollout("stable@1").await.waves[0].set_aside, 1);

@@ -58,3 +58,10 @@ pub(crate) fn rollouts(state: &State, open_only: bool, limit: usize) -> Vec<Roll
     rows.sort_by_key(|(born, row)| (row.opened, *born));
     rows.into_iter().rev().map(|(_, row)| row.clone()).take(limit).collect()
 }
+
+/// Lists the records of one host.
+pub(crate) fn records_of<'s>(state: &'s State, host: &HostName) -> impl Iterator<Item = &'s RecordRow> + use<'s> {
+    let host = host.clone();
+    let from = state.records.range((host.clone(), None)..);
+    from.map(|(_, row)| row).take_while(move |row| row.host == host)
+}

@@ -4,9 +4,8 @@ use crate::model::id::{Author, Channel, Closure, HostName, JournalId, RolloutId,
 use crate::model::identity::Identity;
 use crate::model::rollout::Tally;
 use crate::model::time::Timestamp;
-use crate::store::memory::newest;
 use crate::store::memory::state::{Counter, State, Table, Undo};
-use crate::store::memory::{identities, scan};
+use crate::store::memory::{identities, newest, scan};
 use crate::store::rows::{
     Bucket, EventFilter, EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow,
     ReleaseRow, RolloutRow, TokenRow,
@@ -67,12 +66,6 @@ impl<'a> MemoryTx<'a> {
             self.set(|s| &mut s.budgets, tag.clone(), Some(n))?;
         }
         Ok(())
-    }
-
-    fn records_of(&self, host: &HostName) -> impl Iterator<Item = &RecordRow> {
-        let host = host.clone();
-        let from = self.state.records.range((host.clone(), None)..);
-        from.map(|(_, row)| row).take_while(move |row| row.host == host)
     }
 
     fn age(&self, rollout: &RolloutId) -> (Option<(Timestamp, u64)>, String) {
@@ -187,13 +180,13 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn open_records(&self, host: &HostName) -> Result<Vec<RecordRow>, StoreError> {
-        let mut rows: Vec<_> = self.records_of(host).filter(|row| !row.is_final).cloned().collect();
+        let mut rows: Vec<_> = scan::records_of(self.state, host).filter(|row| !row.is_final).cloned().collect();
         rows.sort_by_cached_key(|row| self.age(&row.rollout));
         Ok(rows)
     }
 
     fn newest_records(&self, host: &HostName, limit: usize) -> Result<Vec<RecordRow>, StoreError> {
-        Ok(newest::of_host(self.state, self.records_of(host), limit))
+        Ok(newest::of_host(self.state, scan::records_of(self.state, host), limit))
     }
 
     fn records(

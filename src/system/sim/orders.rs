@@ -88,6 +88,7 @@ impl<B: Backing> SimHost<B> {
         if matches!(record.state, RootState::Committing | RootState::Committed) {
             return self.take_up();
         }
+        is_open(&state, rollout, attempt)?;
         if state.machine.verify {
             // Else the host could take no release after this one.
             let release = self.backing().kept_release(&release_name(rollout, attempt))?;

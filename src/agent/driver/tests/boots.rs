@@ -41,9 +41,11 @@ async fn a_permit_to_reboot_is_not_used_by_an_agent_that_was_away_for_its_life()
     world.pass(1).await;
     world.plane.lock().grant = super::world::Grant::No;
     let boots = world.host.snapshot().boots;
-    let away = |ms| move |draft: &mut crate::system::sim::draft::Draft<'_>| {
-        draft.state.machine.restart_delay_ms = ms;
-        Ok(())
+    let away = |ms| {
+        move |draft: &mut crate::system::sim::draft::Draft<'_>| {
+            draft.state.machine.restart_delay_ms = ms;
+            Ok(())
+        }
     };
     world.host.change(away(90_000)).unwrap();
     assert!(world.host.kill_agent());
