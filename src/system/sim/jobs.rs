@@ -93,7 +93,7 @@ pub(crate) async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, 
     })?;
     sleep(until_settled).await;
     if *agent != before {
-        agent_restarted(host, &agent).await?;
+        agent_restarted(host, agent).await?;
     }
     match behaviour.switch {
         SwitchOutcome::Hangs => sleep(FOREVER).await,

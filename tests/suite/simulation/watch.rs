@@ -49,11 +49,11 @@ pub(crate) fn look(world: &mut World) {
         // What happens in this very millisecond may not be over: the next look judges it.
         for entry in host.machine.acts_after(watch.hosts[n].acts).iter().take_while(|entry| entry.uptime_ms < now) {
             watch.hosts[n].acts += 1;
-            watch.judge(world, n, entry, &mut edges);
+            edges.extend(watch.judge(world, n, entry));
         }
     }
     edges.sort_unstable();
-    edges.into_iter().for_each(|(at, edge, n)| watch.count(world, at, edge, n));
+    edges.into_iter().for_each(|edge| watch.count(world, edge));
     watch.too_long(world, now);
     let unproven = world.hosts.iter().filter(|host| host.machine.peek(runs_unproven).unwrap()).count();
     if unproven > BUDGET {
@@ -64,8 +64,8 @@ pub(crate) fn look(world: &mut World) {
 
 impl Watch {
     /// Promise 1: what is bad is never kept. Promise 2: nothing is committed before a whole soak.
-    fn judge(&mut self, world: &World, n: usize, entry: &Entry, edges: &mut Vec<(u64, Edge, usize)>) {
-        let (at, seen) = (entry.uptime_ms, &mut self.hosts[n]);
+    fn judge(&mut self, world: &World, n: usize, entry: &Entry) -> Vec<(u64, Edge, usize)> {
+        let (at, seen, mut edges) = (entry.uptime_ms, &mut self.hosts[n], Vec::new());
         let find = |closure: &Closure| world.releases.iter().position(|release| release.targets[n] == *closure);
         let wave = |release: usize| world.releases[release].waves[n];
         if let Act::SwitchStarted { by: By::Forward, to, .. } = &entry.act {
@@ -92,10 +92,11 @@ impl Watch {
         if over && seen.open.take().is_some() {
             edges.push((at, Edge::Over, n));
         }
+        edges
     }
 
     /// Promise 3: never more hosts at once than the budget, and no wave before the one before it proved the release.
-    fn count(&mut self, world: &World, at: u64, edge: Edge, n: usize) {
+    fn count(&mut self, world: &World, (at, edge, n): (u64, Edge, usize)) {
         match edge {
             Edge::Proven { release, wave } => drop(self.proven.insert((release, wave))),
             Edge::Over => self.in_flight -= 1,
