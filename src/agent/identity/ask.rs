@@ -98,17 +98,15 @@ impl Asking<'_> {
 
     /// Says where the token that is missing would be looked for.
     fn with_the_token(&self, error: ClientError, had_one: bool) -> ClientError {
-        match error {
-            ClientError::Refused { status, code, message, request_id } if !had_one => {
-                let place = match self.token {
-                    Some(path) => format!("{} (`tokenFile`), where there is none now", path.display()),
-                    None => "the file that the agent's setting `tokenFile` names; none is set".to_owned(),
-                };
-                let message = format!("{message}; the token goes into {place}");
-                ClientError::Refused { status, code, message, request_id }
-            }
-            other => other,
+        let ClientError::Refused { status, code, mut message, request_id } = error else { return error };
+        if !had_one {
+            let place = match self.token {
+                Some(path) => format!("{} (`tokenFile`), where there is none now", path.display()),
+                None => "the file that the agent's setting `tokenFile` names; none is set".to_owned(),
+            };
+            message.push_str(&format!("; the token goes into {place}"));
         }
+        ClientError::Refused { status, code, message, request_id }
     }
 }
 

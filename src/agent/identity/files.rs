@@ -153,11 +153,9 @@ pub fn fitting(certificate: &str, host: &HostName, key: &Digest) -> Result<Prese
 /// # Errors
 /// [`TrustError`] when it can't be read or is no token; never with its text.
 pub fn token(path: &Path) -> Result<Option<Token>, TrustError> {
-    let named = |error| match error {
-        TrustError::Token(rule) => {
-            TrustError::Certificate { what: "token", detail: format!("{}: {rule}", path.display()) }
-        }
-        other => other,
+    let named = |error| {
+        let TrustError::Token(rule) = error else { return error };
+        TrustError::Certificate { what: "token", detail: format!("{}: {rule}", path.display()) }
     };
     there(read_secret_pem(path))?.map(|text| Token::parse(&text)).transpose().map_err(named)
 }

@@ -58,8 +58,7 @@ async fn secure(config: ServerConfig) -> u16 {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 let mut stream = acceptor.accept(socket).await?;
-                let mut head = [0; 4096];
-                stream.read(&mut head).await?;
+                let _ = stream.read(&mut [0; 4096]).await?;
                 stream.write_all(ANSWER).await?;
                 stream.shutdown().await
             });
