@@ -1,6 +1,6 @@
 //! A control plane killed with SIGKILL in the middle of its own work goes on with it at the next start.
 
-use crate::process::{CONVOY, ControlPlane, PATIENCE, Process, convoy, until};
+use crate::process::{CONVOY, ControlPlane, PATIENCE, Process, until};
 use convoy::runtime::clock::{Clock, SystemClock};
 use convoy::runtime::entropy::seeded;
 use convoy::trust::{Lease, SigningKey, TrustFile, draft, sign_release};
