@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// The most closures that are remembered as quarantined; the oldest go first. A control plane takes no longer list,
 /// and what failed here 64 failures ago is ordered again by a person who means it.
-pub const QUARANTINED_KEPT: usize = 64;
+pub const QUARANTINED_KEPT: usize = crate::wire::v1::agent::MAX_QUARANTINED;
 
 /// One attempt in the book: the newest of its rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,11 @@ use crate::plane::error::Done;
 use crate::plane::history::{Note, happening};
 use crate::plane::ledger::Kept;
 use crate::wire::stored::HostBody;
-use crate::wire::v1::agent::HeartbeatRequest;
+use crate::wire::v1::agent::{HeartbeatRequest, MAX_QUARANTINED};
 use serde_json::json;
 
+/// How many quarantined closures of a host are kept: more than one heartbeat names, so that none goes and comes again.
+const KEPT_QUARANTINES: usize = 2 * MAX_QUARANTINED;
 /// What a hold for drift begins with, so that `resolve` knows it.
 pub const DRIFT: &str = "drift: ";
 
@@ -50,6 +52,8 @@ impl Desk<'_> {
                 next.quarantined.push(closure.clone());
             }
         }
+        let excess = next.quarantined.len().saturating_sub(KEPT_QUARANTINES);
+        next.quarantined.drain(..excess);
         Ok(next)
     }
 

@@ -13,7 +13,7 @@ use crate::plane::error::{Done, PlaneError};
 use crate::plane::intake::journal::Contact;
 use crate::plane::intake::{check_speaker, mark_body};
 use crate::plane::liveness::Known;
-use crate::wire::v1::agent::{HeartbeatRequest, HeartbeatResponse, HostRolloutSnapshot};
+use crate::wire::v1::agent::{HeartbeatRequest, HeartbeatResponse, HostRolloutSnapshot, MAX_QUARANTINED};
 use crate::wire::v1::release::date;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// The most rollouts that an agent may list.
 const MAX_LISTED: usize = 64;
-/// The most holds or quarantines that an agent may report.
-const MAX_FACTS: usize = 64;
+/// The most holds that an agent may report.
+const MAX_HOLDS: usize = 64;
 
 /// What the rows say to a heartbeat.
 #[derive(Debug, Clone)]
@@ -39,12 +39,15 @@ impl Plane {
     /// # Errors
     /// [`PlaneError::Forbidden`] when it speaks for another host, [`PlaneError::BadRequest`] when it lists too much,
     /// else the store's.
-    pub async fn heartbeat(self: &Arc<Self>, host: &HostName, beat: HeartbeatRequest) -> Done<HeartbeatResponse> {
+    pub async fn heartbeat(self: &Arc<Self>, host: &HostName, mut beat: HeartbeatRequest) -> Done<HeartbeatResponse> {
         check_speaker(host, &beat.hostname)?;
-        if beat.rollouts.len() > MAX_LISTED || beat.holds.len() > MAX_FACTS || beat.quarantined.len() > MAX_FACTS {
-            let said = format!("more than {MAX_LISTED} rollouts, holds or quarantines in one heartbeat");
+        if beat.rollouts.len() > MAX_LISTED || beat.holds.len() > MAX_HOLDS {
+            let said = format!("more than {MAX_LISTED} rollouts or {MAX_HOLDS} holds in one heartbeat");
             return Err(PlaneError::bad("too_much", said));
         }
+        // The newest come last. A host must not fall silent because much has failed on it.
+        let excess = beat.quarantined.len().saturating_sub(MAX_QUARANTINED);
+        beat.quarantined.drain(..excess);
         self.heard(host);
         if let Some(seen) = &beat.store_seen {
             self.check_mark(host, seen).await?;

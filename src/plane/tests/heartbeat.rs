@@ -106,6 +106,23 @@ async fn a_host_that_holds_itself_back_gets_no_permit_and_why_says_so() {
 }
 
 #[tokio::test]
+async fn a_host_on_which_very_much_failed_is_heard_all_the_same() {
+    let trial = Trial::new().await;
+    let a = Host::up("a", &trial).await;
+    let failed = |n: usize| format!("/nix/store/{n:032}-nixos-system-a").parse().unwrap();
+    a.beat_quarantined(&trial, (0..200).map(failed).collect()).await;
+    a.beat_quarantined(&trial, (100..300).map(failed).collect()).await;
+    let (_, host) = trial.get("/v1/hosts/a").await;
+    let known: Vec<_> =
+        host["quarantined"].as_array().unwrap().iter().map(|closure| closure.as_str().unwrap()).collect();
+    assert_eq!(known.len(), 128, "{known:?}");
+    assert!(known.last().unwrap().contains("299-nixos"), "the newest are kept: {known:?}");
+    let before = trial.store.mark();
+    a.beat_quarantined(&trial, (100..300).map(failed).collect()).await;
+    assert_eq!(trial.store.mark(), before, "and nothing is written again");
+}
+
+#[tokio::test]
 async fn drift_is_reported_held_or_reconciled_as_policy_says() {
     for (policy, told, history) in [
         ("report", vec![], "drifted"),

@@ -8,6 +8,8 @@ use crate::wire::v1::event::{EventBody, ProgressBody, StampBody};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+/// The most quarantined closures that a host keeps and reports, the newest: older ones are of releases long gone.
+pub const MAX_QUARANTINED: usize = 64;
 /// The most events in one batch.
 pub const MAX_EVENTS: usize = 256;
 /// The largest request body, in bytes, of an agent.
