@@ -204,6 +204,26 @@ async fn a_held_host_starts_nothing_until_it_is_released() {
 }
 
 #[tokio::test]
+async fn a_wave_names_the_hosts_that_something_holds() {
+    let trial = Trial::new().await;
+    let hosts = ["a", "b", "c", "d", "e", "f", "g"];
+    trial.publish_simple("stable@1", &hosts).await;
+    let mut one = Host::up("a", &trial).await;
+    Host::up("b", &trial).await;
+    for host in &hosts[2..] {
+        Host::up(host, &trial).await;
+        trial.act(&format!("/v1/hosts/{host}/hold"), json!({ "by": "ann", "reason": "new disk" })).await;
+    }
+    one.converge(&trial, "stable@1").await;
+    let waits = trial.rollout("stable@1").await.waves[0].waits_for.clone().unwrap();
+    assert_eq!(waits, "hosts that something holds: c, d, e, f, g; `convoy why c` says what, and who can clear it");
+    for host in &hosts[2..] {
+        trial.act(&format!("/v1/hosts/{host}/release"), json!({ "by": "ann" })).await;
+    }
+    assert_eq!(trial.rollout("stable@1").await.waves[0].waits_for, None, "b is only slow");
+}
+
+#[tokio::test]
 async fn why_counts_the_soak_down_on_the_hosts_own_clock() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a"]).await;

@@ -1,18 +1,24 @@
 //! Pictures of rollouts and their waves.
 
 use crate::model::fleet::Wave;
+use crate::model::gate::{ClearedBy, Hold};
 use crate::model::id::{HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutState, Tally};
 use crate::model::window;
 use crate::plane::Plane;
 use crate::plane::advance::state_words;
-use crate::plane::desk::Desk;
+use crate::plane::desk::{Desk, keep};
 use crate::plane::error::{Done, PlaneError};
-use crate::store::rows::RecordFilter;
+use crate::store::rows::{Bucket, RecordFilter};
 use crate::wire::v1::operator::{AttemptView, MAX_PAGE, Page, RolloutView, WaveView};
 use crate::wire::v1::release::date;
 use axum::body::Bytes;
 use std::sync::Arc;
+
+/// How many waiting hosts of an open wave are asked what holds them: a picture has to stay cheap.
+const EXAMINED: usize = 32;
+/// How many of those that are held are named.
+const NAMED: usize = 5;
 
 impl Plane {
     /// Lists rollouts, newest first.
@@ -94,7 +100,7 @@ impl Desk<'_> {
             state: rollout.state.to_string(),
             why: why(&rollout.state),
             wave: open_wave(&rollout.state).map(|wave| u32::try_from(wave + 1).unwrap_or(u32::MAX)),
-            waves: waves.map(|(at, (wave, tally))| self.wave_view((at, wave), *tally, rollout)).collect(),
+            waves: waves.map(|(at, (wave, tally))| self.wave_view((at, wave), *tally, rollout)).collect::<Done<_>>()?,
             digest: loaded.release.digest.to_string(),
             sequence: loaded.sequence,
             opened_at: date(row.opened),
@@ -103,8 +109,12 @@ impl Desk<'_> {
         })
     }
 
-    fn wave_view(&self, (at, wave): (usize, &Wave), tally: Tally, rollout: &Rollout) -> WaveView {
-        WaveView {
+    fn wave_view(&self, (at, wave): (usize, &Wave), tally: Tally, rollout: &Rollout) -> Done<WaveView> {
+        let waits_for = match self.waits_for((at, wave), rollout) {
+            None if rollout.state == (RolloutState::Advancing { wave: at }) => self.held_back(rollout, at)?,
+            waits => waits,
+        };
+        Ok(WaveView {
             name: wave.name.to_string(),
             hosts: u32::try_from(wave.hosts.len()).unwrap_or(u32::MAX),
             changed: tally.changed,
@@ -114,8 +124,35 @@ impl Desk<'_> {
             failed: tally.failed,
             neutral: tally.neutral,
             set_aside: tally.set_aside,
-            waits_for: self.waits_for((at, wave), rollout),
+            waits_for,
+        })
+    }
+
+    /// Names the hosts that keep the open wave from being done until somebody acts.
+    fn held_back(&self, rollout: &Rollout, wave: usize) -> Done<Option<String>> {
+        let facts = self.plane.facts();
+        if facts.up_for < facts.grace {
+            return Ok(None);
         }
+        let (wave, buckets) = (u32::try_from(wave).ok(), vec![Bucket::Waiting]);
+        let filter = RecordFilter { rollout: Some(rollout.id.clone()), wave, buckets, open_only: true };
+        let mut held = Vec::new();
+        for row in self.tx.records(&filter, None, EXAMINED)? {
+            let kept = keep(row)?;
+            if self.plane.silence.of(kept.host(), &rollout.id).is_some() {
+                continue;
+            }
+            let Some(case) = self.case(&kept)? else { continue };
+            if self.holds(&case, &kept).iter().any(|(_, hold)| needs_somebody(hold)) {
+                held.push(kept.row.host.to_string());
+            }
+        }
+        let Some(first) = held.first() else { return Ok(None) };
+        let more = if held.len() > NAMED { ", …" } else { "" };
+        let names = held.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        Ok(Some(format!(
+            "hosts that something holds: {names}{more}; `convoy why {first}` says what, and who can clear it"
+        )))
     }
 
     /// Says what the open wave waits for as a whole.
@@ -139,6 +176,14 @@ impl Desk<'_> {
             return Some(opens.map_or("a window, and none ever opens".to_owned(), |at| format!("its window, {at}")));
         }
         None
+    }
+}
+
+/// Tells whether a hold stays until a person, the host itself or a new release clears it.
+fn needs_somebody(hold: &Hold) -> bool {
+    match hold.cleared_by() {
+        ClearedBy::Host | ClearedBy::Operator | ClearedBy::Release => true,
+        ClearedBy::Time | ClearedBy::Progress => false,
     }
 }
 
