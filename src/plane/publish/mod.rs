@@ -7,6 +7,7 @@ pub mod records;
 use crate::model::fleet::Release;
 use crate::model::id::{Attempt, HostName, RolloutId};
 use crate::model::rollout::{Rollout, RolloutEvent, RolloutState};
+use crate::model::time::Timestamp;
 use crate::plane::Plane;
 use crate::plane::advance::{ITSELF, is_preparing};
 use crate::plane::desk::Desk;
@@ -135,12 +136,19 @@ impl Desk<'_> {
         })?;
         let rollout = RolloutBody { rollout: Rollout::open(release), restored: false, notes: Vec::new() };
         let (id, body) = (release.id.clone(), write_rollout(&rollout));
-        self.tx.put_rollout(&RolloutRow { id, open: false, opened: self.now, updated: self.now, body })?;
+        let opened = self.next_opening()?;
+        self.tx.put_rollout(&RolloutRow { id, open: false, opened, updated: self.now, body })?;
         let published =
             happening(json!({ "kind": "releasePublished", "by": by, "digest": release.digest.to_string() }))?;
         let rollout = Some((&release.id, Attempt(0)));
         self.note(Note { host: None, rollout, event: published, refused: None })?;
         Ok(Found::New)
+    }
+
+    /// Returns a time after every rollout that was opened before: the newest is found by it, whatever the clock did.
+    fn next_opening(&self) -> Done<Timestamp> {
+        let newest = self.tx.rollouts(false, 1)?.pop();
+        Ok(newest.map_or(self.now, |newest| self.now.max(Timestamp(newest.opened.0.saturating_add(1)))))
     }
 
     /// Opens a rollout whose records are all there, in place of the channel's older one.

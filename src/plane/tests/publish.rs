@@ -159,6 +159,20 @@ async fn what_comes_back_to_wait_in_an_ended_rollout_is_cancelled() {
     }
 }
 
+#[tokio::test]
+async fn a_clock_that_was_ahead_once_does_not_make_an_older_release_the_newest() {
+    let trial = Trial::new().await;
+    let signed = trial.sign(&one("stable@1"));
+    trial.clock.step_wall(3_600_000);
+    assert_eq!(trial.post_release(&signed).await.0, 201);
+    trial.clock.step_wall(-3_600_000);
+    trial.publish_simple("stable@2", &["a"]).await;
+    let a = Host::up("a", &trial).await;
+    assert_eq!(a.told(&trial).await, ["start stable@2"]);
+    let (_, fleet) = trial.get("/v1/fleet").await;
+    assert_eq!(fleet["rollouts"][0]["id"], "stable@2", "{fleet}");
+}
+
 /// Publishes in part, as a full disk would leave it: the release and the first of its records.
 async fn publish_in_part(trial: &Trial, id: &str, hosts: &[String]) {
     let signed = trial.sign(&manifest(id, json!([{ "name": "all", "hosts": hosts }]), json!({})));
