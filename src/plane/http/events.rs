@@ -138,8 +138,12 @@ impl Feed {
     async fn read_ahead(&mut self, newest: u64) -> Result<bool, PlaneError> {
         let page = self.plane.list_events(self.after, self.filter.clone(), READ_AHEAD).await?;
         let more = page.items.last().map(|last| last.place);
-        self.after = more.unwrap_or_else(|| self.after.max(newest));
-        self.caught_up |= page.items.len() < READ_AHEAD;
+        self.after = more.unwrap_or(self.after);
+        if page.items.len() < READ_AHEAD {
+            // What the filter lets through of everything up to there is in this page.
+            self.after = self.after.max(newest);
+            self.caught_up = true;
+        }
         self.ahead.extend(page.items);
         Ok(more.is_some())
     }

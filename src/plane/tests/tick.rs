@@ -139,6 +139,20 @@ async fn a_feed_follows_and_resumes_after_the_last_id() {
 }
 
 #[tokio::test]
+async fn a_filtered_feed_that_catches_up_is_not_called_slow() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a"]).await;
+    // Much happened to others since.
+    trial.plane.places.send_replace(1_000_000);
+    let request = Request::get("/v1/events?rollout=stable@1").header(header::ACCEPT, "text/event-stream");
+    let response = trial.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let mut stream = response.into_body().into_data_stream();
+    let first = frame(&mut stream).await.unwrap();
+    assert!(first.contains("rolloutAdvancing"), "{first}");
+    assert_eq!(frame(&mut stream).await, None, "it waits");
+}
+
+#[tokio::test]
 async fn only_so_many_feeds_are_open_at_once() {
     let trial = Trial::new().await;
     let mut open = Vec::new();
