@@ -1,9 +1,9 @@
 //! Attempt n+1: retry, drift reconcile and a reinstalled host are one mechanism, from Pending through all gates.
 
 use crate::model::host_rollout::{HostRollout, Terms};
-use crate::model::id::RolloutId;
-use crate::model::rollout::RolloutState;
-use crate::plane::advance::is_preparing;
+use crate::model::id::{HostName, RolloutId};
+use crate::model::rollout::{RolloutEvent, RolloutState};
+use crate::plane::advance::{ITSELF, is_preparing};
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
 use crate::plane::history::{Note, happening};
@@ -50,6 +50,17 @@ impl Desk<'_> {
         }
     }
 
+    /// Has the failures of a host's new attempt count, also where one of an earlier attempt was forgiven.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn forgives_no_more(&mut self, host: &HostName, id: &RolloutId) -> Done<()> {
+        let Some(found) = self.rollout(id)?.filter(|(_, body)| body.rollout.forgiven.contains(host)) else {
+            return Ok(());
+        };
+        self.move_rollout(found, &RolloutEvent::Reopened(host.clone()), ITSELF).map(drop)
+    }
+
     /// Opens the next attempt of a record that is final, or that waits behind a quarantine which is lifted for it.
     ///
     /// # Errors
@@ -72,6 +83,7 @@ impl Desk<'_> {
         kept.body.revert = None;
         kept.body.retry = opening.lifts;
         self.put_new_record(kept)?;
+        self.forgives_no_more(&host, &kept.row.rollout)?;
         let fields = json!({ "kind": "attemptOpened", "by": opening.by, "reason": opening.reason });
         let rollout = Some((&kept.row.rollout, kept.row.attempt));
         self.follow.nudge.insert(kept.row.rollout.clone());

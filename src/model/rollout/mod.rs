@@ -118,7 +118,7 @@ pub struct Rollout {
     pub waves: Vec<WaveRules>,
     /// How far it is.
     pub state: RolloutState,
-    /// Hosts whose failures an operator forgave by `resume`.
+    /// Hosts whose failures an operator forgave by `resume`, each for the attempt it was in.
     pub forgiven: BTreeSet<HostName>,
     /// When the current wave had nothing left to do; the wait counts from here.
     pub wave_done_at: Option<Timestamp>,
@@ -184,6 +184,8 @@ pub enum RolloutEvent {
     },
     /// A newer release of the channel was published.
     Superseded(RolloutId),
+    /// The next attempt of a host was opened: a failure of that one counts.
+    Reopened(HostName),
 }
 
 /// What `step` says.

@@ -20,6 +20,7 @@ pub fn step(rollout: &Rollout, event: &RolloutEvent, now: Timestamp) -> RolloutS
         RolloutEvent::Resumed { failed } => resumed(rollout, failed),
         RolloutEvent::Cancelled { by, revert } => cancelled(rollout, by, *revert),
         RolloutEvent::Superseded(by) => superseded(rollout, by),
+        RolloutEvent::Reopened(host) => reopened(rollout, host),
     }
 }
 
@@ -262,6 +263,14 @@ fn superseded(rollout: &Rollout, by: &RolloutId) -> RolloutStep {
         RolloutState::Superseded { .. } | RolloutState::Cancelled { .. } => return RolloutStep::Ignored("ended"),
     };
     moved(stopped(rollout, state), leaving(rollout.on_supersede == InFlight::Revert))
+}
+
+fn reopened(rollout: &Rollout, host: &HostName) -> RolloutStep {
+    let mut next = rollout.clone();
+    if !next.forgiven.remove(host) {
+        return RolloutStep::Ignored("nothing of the host was forgiven");
+    }
+    moved(next, Vec::new())
 }
 
 fn stopped(rollout: &Rollout, state: RolloutState) -> Rollout {

@@ -322,6 +322,14 @@ fn resuming_a_halt_forgives_by_name_and_stays_in_the_wave() {
 }
 
 #[test]
+fn what_was_forgiven_of_a_host_is_not_forgiven_of_its_next_attempt() {
+    let forgiving = Rollout { forgiven: [host("web1"), host("web2")].into(), ..in_wave(1) };
+    let (next, effects) = moved(&forgiving, &RolloutEvent::Reopened(host("web1")), minutes(0));
+    assert_eq!((next.forgiven, effects), ([host("web2")].into(), vec![]));
+    assert_eq!(ignored(&in_wave(1), &RolloutEvent::Reopened(host("web1"))), "nothing of the host was forgiven");
+}
+
+#[test]
 fn forgiving_is_no_success_so_a_canary_wave_halts_again_until_a_retry() {
     let failed = Tally { changed: 1, failed: 1, ..Tally::default() };
     let (halted, _) = tally(&in_wave(0), [failed, waiting(4), waiting(9)], 0);

@@ -128,6 +128,7 @@ impl Desk<'_> {
         let at = Stamp::from(sent.at.clone());
         if Attempt(sent.attempt) > kept.row.attempt && !matches!(event, Event::Adopted(_)) {
             self.catch_up(&mut kept, Attempt(sent.attempt), &at);
+            self.forgives_no_more(host, &sent.rollout_id)?;
         }
         let applied = self.apply(&mut kept, &event, &at)?;
         Ok(applied.map(|()| kept).map_err(str::to_owned))

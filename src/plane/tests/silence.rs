@@ -108,6 +108,25 @@ async fn a_silent_host_that_may_be_on_its_way_through_a_trial_boot_is_waited_for
 }
 
 #[tokio::test]
+async fn a_host_forgiven_once_that_is_lost_in_its_next_attempt_counts() {
+    let trial = Trial::new().await;
+    trial.publish_simple("stable@1", &["a", "b"]).await;
+    let mut a = Host::up("a", &trial).await;
+    a.start(&trial, "stable@1").await;
+    a.fail(&trial, "stable@1").await;
+    a.go_back(&trial, "stable@1").await;
+    a.running = crate::plane::tests::trial::closure("0", "a");
+    trial.act("/v1/rollouts/stable@1/resume", json!({ "by": "ann" })).await;
+    trial.act("/v1/rollouts/stable@1/retry", json!({ "by": "ann", "hosts": ["a"] })).await;
+    a.attempt = 2;
+    a.start(&trial, "stable@1").await;
+    trial.clock.pass(LONG);
+    trial.look().await;
+    let view = trial.rollout("stable@1").await;
+    assert_eq!((view.state.as_str(), view.waves[0].failed, view.waves[0].neutral), ("Halted", 1, 0));
+}
+
+#[tokio::test]
 async fn a_permit_that_was_never_used_is_in_flight_until_the_host_speaks_or_is_lost() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a"]).await;

@@ -99,6 +99,7 @@ fn events() -> Vec<(&'static str, RolloutEvent, Timestamp)> {
         ("Cancelled", cancelled(false), start),
         ("Cancelled, hosts in flight too", cancelled(true), start),
         ("Superseded", RolloutEvent::Superseded(id("3")), start),
+        ("Reopened", RolloutEvent::Reopened(HostName::new("web1").unwrap()), start),
     ]
 }
 
@@ -112,6 +113,7 @@ fn kind(event: &RolloutEvent) -> usize {
         RolloutEvent::Resumed { .. } => 4,
         RolloutEvent::Cancelled { .. } => 5,
         RolloutEvent::Superseded(_) => 6,
+        RolloutEvent::Reopened(_) => 7,
     }
 }
 
@@ -181,7 +183,7 @@ pub(crate) fn machine() -> Machine {
 #[test]
 fn the_tables_cover_every_state_and_every_event() {
     let kinds: BTreeSet<usize> = events().iter().map(|(_, event, _)| kind(event)).collect();
-    assert_eq!(kinds, (0..=6).collect());
+    assert_eq!(kinds, (0..=7).collect());
     let seen: BTreeSet<String> = states().iter().map(|(_, rollout)| rollout.state.to_string()).collect();
     let all = ["Advancing", "Cancelled", "Completed", "Halted", "Opened", "Paused", "Superseded"];
     assert_eq!(seen, all.map(str::to_owned).into());
