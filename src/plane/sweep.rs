@@ -118,7 +118,7 @@ impl Plane {
         due.map(|(host, _)| host.clone()).take(CHUNK).collect()
     }
 
-    fn note_silence(&self, host: &HostName, verdicts: Vec<Verdict>, again: Duration) {
+    pub(crate) fn note_silence(&self, host: &HostName, verdicts: Vec<Verdict>, again: Duration) {
         let (up, interval) = (self.up(), self.config().heartbeat);
         let silent = self.live.with(host, |seen| {
             let silent = self.live.silent_for(seen, up) >= interval;
@@ -134,7 +134,11 @@ impl Plane {
             let Verdict { rollout, judged, .. } = verdict;
             tracing::info!(host.name = %host, rollout.id = %rollout, "host {host} is silent: {judged:?} in {rollout}");
         }
-        let touched = self.silence.replace(host, verdicts);
+        let mut touched = self.silence.replace(host, verdicts);
+        // A contact that came in between found nothing to end.
+        if self.live.silent_for(&self.live.get(host), up) < interval {
+            touched.append(&mut self.silence.replace(host, Vec::new()));
+        }
         touched.into_iter().for_each(|id| self.recount(id));
     }
 

@@ -1,6 +1,7 @@
 //! Silent hosts: set aside before their permit, lost after their limit, right again when they return.
 
 use crate::model::host_rollout::Event;
+use crate::plane::silence::{Judged, Verdict};
 use crate::plane::tests::host::Host;
 use crate::plane::tests::trial::{BEAT, Trial};
 use serde_json::json;
@@ -207,6 +208,27 @@ async fn a_host_whose_row_is_damaged_keeps_no_other_from_being_judged() {
     trial.clock.pass(LONG);
     trial.look().await;
     assert_eq!(trial.rollout("stable@1").await.waves[0].set_aside, 1);
+}
+
+#[tokio::test]
+async fn a_host_that_speaks_while_it_is_called_silent_is_not_silent() {
+    let trial = Trial::new().await;
+    let host = crate::plane::tests::trial::name("a");
+    let rollout = crate::plane::tests::trial::rollout("stable@1");
+    let verdict = Verdict { rollout: rollout.clone(), wave: 0, judged: Judged::Lost, budgets: Vec::new() };
+    for _ in 0..2000 {
+        trial.clock.pass(BEAT);
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                both.wait();
+                trial.plane.note_silence(&host, vec![verdict.clone()], Duration::MAX);
+            });
+            both.wait();
+            trial.plane.heard(&host);
+        });
+        assert_eq!(trial.plane.silence.of(&host, &rollout), None);
+    }
 }
 
 #[tokio::test]
