@@ -162,7 +162,7 @@ impl Desk<'_> {
         let mut deadlines = Vec::new();
         for row in self.tx.rollouts(true, MAX_OPEN)? {
             let Some((_, body)) = self.rollout(&row.id)? else { continue };
-            let ends = rollout::deadline(&body.rollout);
+            let ends = rollout::deadline(&body.rollout, self.now);
             let opens = match &body.rollout.state {
                 RolloutState::Advancing { wave } => self.opens(&row.id, *wave)?,
                 RolloutState::Opened

@@ -24,13 +24,14 @@ pub fn step(rollout: &Rollout, event: &RolloutEvent, now: Timestamp) -> RolloutS
     }
 }
 
-/// Returns when the rollout is due by itself: at the end of the wait between waves it has to be tallied.
+/// Returns when the rollout is due by itself: at the end of the wait between waves it has to be tallied. A wait that
+/// begins in the future is due at `now`: the clock went back, and tallying has it begin anew.
 #[must_use]
-pub fn deadline(rollout: &Rollout) -> Option<Timestamp> {
+pub fn deadline(rollout: &Rollout, now: Timestamp) -> Option<Timestamp> {
     match &rollout.state {
         RolloutState::Advancing { wave } => {
             let rules = rollout.waves.get(*wave)?;
-            rollout.wave_done_at.map(|done| done.plus(rules.wait))
+            rollout.wave_done_at.map(|done| if done > now { now } else { done.plus(rules.wait) })
         }
         RolloutState::Opened
         | RolloutState::Completed

@@ -139,7 +139,7 @@ fn label(rollout: &Rollout) -> String {
 }
 
 fn due(rollout: &Rollout) -> String {
-    match (&rollout.state, deadline(rollout)) {
+    match (&rollout.state, deadline(rollout, Timestamp(0))) {
         (_, Some(at)) => {
             assert_eq!(at, Timestamp(0).plus(WAIT));
             "counted again after the wave's wait".to_owned()
