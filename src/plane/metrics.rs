@@ -132,7 +132,7 @@ impl Plane {
         count("permits_granted", "Permits granted since the start", read(&self.metrics.granted));
         count("permits_refused", "Permits refused since the start", read(&self.metrics.refused));
         let (commits, jobs, micros) = self.store.commit_cost();
-        count("store_commits", "Recent commits of the store", commits);
+        count("store_commits", "Commits of the store since the start", commits);
         count("store_jobs", "Jobs in those commits", jobs);
         count("store_commit_microseconds", "Time that those commits took", micros);
     }

@@ -72,10 +72,12 @@ impl Offers {
         self.lock().out.remove(&(host.clone(), rollout.clone()));
     }
 
-    /// Returns the rollouts with an invitation that ran out within `(from, to]`; forgets those long out.
+    /// Returns the rollouts with an invitation that ran out within `(from, to]`; forgets those that ran out before, so
+    /// that their hosts are invited anew where there is room.
     pub fn ran_out(&self, from: Duration, to: Duration) -> BTreeSet<RolloutId> {
-        let tables = self.lock();
-        let out = tables.out.iter().filter(|(_, offer)| from < offer.until && offer.until <= to);
+        let mut tables = self.lock();
+        tables.out.retain(|_, offer| from < offer.until);
+        let out = tables.out.iter().filter(|(_, offer)| offer.until <= to);
         out.map(|((_, rollout), _)| rollout.clone()).collect()
     }
 
@@ -118,5 +120,8 @@ mod tests {
         assert!(!take(&offers, "next", 1, 9));
         assert!(take(&offers, "next", 1, 10));
         assert_eq!(offers.ran_out(Duration::from_secs(9), Duration::from_secs(10)).len(), 1);
+        assert!(offers.ran_out(Duration::from_secs(10), Duration::from_secs(11)).is_empty());
+        assert_eq!(offers.lock().out.len(), 1, "the one long out is forgotten");
+        assert!(!take(&offers, "dead", 1, 11), "and its place is another's");
     }
 }

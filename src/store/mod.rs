@@ -217,7 +217,7 @@ pub trait Store: Send + Sync {
     async fn read_job(&self, job: Job) -> Result<Box<dyn Any + Send>, StoreError>;
     /// Returns which database this is, as last committed.
     fn mark(&self) -> StoreMark;
-    /// Returns how long recent commits took, for metrics: (commits, jobs, total microseconds).
+    /// Returns how long the commits since the start took, for metrics: (commits, jobs, total microseconds).
     fn commit_cost(&self) -> (u64, u64, u64);
 }
 

@@ -12,6 +12,19 @@ fn is_error(answer: &Value, code: &str) {
 }
 
 #[tokio::test]
+async fn asking_whether_it_is_ready_commits_only_now_and_then() {
+    let trial = Trial::new().await;
+    let before = trial.store.mark().commit_count;
+    for _ in 0..50 {
+        assert_eq!(trial.get("/readyz").await.0, 200);
+    }
+    assert_eq!(trial.store.mark().commit_count, before + 1);
+    trial.clock.pass(std::time::Duration::from_secs(5));
+    trial.get("/readyz").await;
+    assert_eq!(trial.store.mark().commit_count, before + 2);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_an_error_body_too() {
     let trial = Trial::new().await;
     let (status, answer) = trial.get("/v1/nothing").await;
