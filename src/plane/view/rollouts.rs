@@ -138,7 +138,12 @@ impl Desk<'_> {
         let filter = RecordFilter { rollout: Some(rollout.id.clone()), wave, buckets, open_only: true };
         let mut held = Vec::new();
         for row in self.tx.records(&filter, None, EXAMINED)? {
-            let kept = keep(row)?;
+            let host = row.host.clone();
+            let Ok(kept) = keep(row) else {
+                // A row that can't be read holds its host for good, and hides no other.
+                held.push(host.to_string());
+                continue;
+            };
             if self.plane.silence.of(kept.host(), &rollout.id).is_some() {
                 continue;
             }
