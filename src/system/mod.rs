@@ -8,6 +8,8 @@ pub mod disk;
 pub mod nix;
 pub mod systemd;
 pub mod boot;
+pub mod judge;
+pub mod nixos;
 pub mod sim;
 
 use crate::model::facts::{Closures, HostHold, Verdict};

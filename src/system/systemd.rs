@@ -19,19 +19,42 @@ fn call<const N: usize>(program: &str, words: [&str; N]) -> ExecSpec {
     ExecSpec { program: program.into(), args, env: Vec::new(), cwd: None, timeout: CALL_LIMIT, output_cap: OUTPUT_CAP }
 }
 
-/// Lists the units that are failed, one a line.
+/// Lists the units that are failed, or that died and wait to be started again, one a line.
 #[must_use]
 pub fn failed_units() -> ExecSpec {
-    call("systemctl", ["list-units", "--state=failed", "--all", "--plain", "--no-legend", "--no-pager", "--full"])
+    let states = "--state=failed,auto-restart,auto-restart-queued";
+    call("systemctl", ["list-units", states, "--all", "--plain", "--no-legend", "--no-pager", "--full"])
 }
 
-/// Reads the answer of [`failed_units`].
+/// Reads the answer of [`failed_units`]: what is failed, and what waits to be started again.
 #[must_use]
-pub fn parse_failed(answer: &[u8]) -> Vec<String> {
+pub fn parse_failed(answer: &[u8]) -> (Vec<String>, Vec<String>) {
+    let (mut failed, mut restarting) = (Vec::new(), Vec::new());
+    for line in String::from_utf8_lossy(answer).lines() {
+        // Older versions begin the line of a failed unit with a dot also in plain output.
+        let mut words = line.trim_start_matches(['●', '×', ' ']).split_whitespace();
+        let Some(unit) = words.next() else { continue };
+        let restarts = words.nth(2).is_some_and(|sub| sub.starts_with("auto-restart"));
+        if restarts { restarting.push(unit.to_owned()) } else { failed.push(unit.to_owned()) }
+    }
+    (failed, restarting)
+}
+
+/// Asks with which status the processes of units ended last.
+#[must_use]
+pub fn exit_statuses(units: &[String]) -> ExecSpec {
+    let mut spec = call("systemctl", ["show", "--property=Id", "--property=ExecMainStatus", "--no-pager"]);
+    spec.args.extend(units.iter().map(OsString::from));
+    spec
+}
+
+/// Reads the answer of [`exit_statuses`]: the units whose process ended badly.
+#[must_use]
+pub fn parse_bad_exits(answer: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(answer);
-    // Older versions begin the line of a failed unit with a dot also in plain output.
-    let units = text.lines().filter_map(|line| line.trim_start_matches(['●', '×', ' ']).split_whitespace().next());
-    units.map(str::to_owned).collect()
+    let value = |block: &str, name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    let bad = text.split("\n\n").filter(|block| value(block, "ExecMainStatus=").is_some_and(|status| status != "0"));
+    bad.filter_map(|block| value(block, "Id=")).collect()
 }
 
 /// Asks for a unit's state.
@@ -186,9 +209,20 @@ mod tests {
 
     #[test]
     fn failed_units_are_read_in_every_spelling() {
-        let answer = "● a.service loaded failed failed A\nb.mount      loaded failed failed B\n  × c.timer x\n\n";
-        assert_eq!(parse_failed(answer.as_bytes()), ["a.service", "b.mount", "c.timer"]);
-        assert!(parse_failed(b"").is_empty());
+        let answer = "● a.service loaded failed failed A\nb.mount      loaded failed failed B\n  × c.timer x\n\n\
+                      d.service loaded activating auto-restart D\n";
+        let (failed, restarting) = parse_failed(answer.as_bytes());
+        assert_eq!(
+            (failed, restarting),
+            (vec!["a.service".into(), "b.mount".into(), "c.timer".into()], vec!["d.service".into()])
+        );
+        assert_eq!(parse_failed(b""), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_unit_that_is_started_again_and_again_has_failed_where_its_process_did() {
+        let answer = "Id=a.service\nExecMainStatus=1\n\nExecMainStatus=0\nId=b.service\n";
+        assert_eq!(parse_bad_exits(answer.as_bytes()), ["a.service"]);
     }
 
     #[test]
