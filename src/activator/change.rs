@@ -3,7 +3,7 @@
 
 use crate::activator::helper::{Helper, is_guarded};
 use crate::activator::pins;
-use crate::activator::shelf::MAX_RECORDS;
+use crate::activator::shelf::{MAX_RECORDS, id_of};
 use crate::activator::units::Act;
 use crate::model::id::{Attempt, Closure, RolloutId};
 use crate::model::root_record::{RootEffect, RootEvent, RootRecord, RootState, RootStep, SwitchResult, step};
@@ -143,7 +143,7 @@ impl<'a> Change<'a> {
             tracing::warn!("{why}");
         }
         if record.is_final() {
-            pins::unpin(&self.helper.place, record);
+            pins::unpin(&self.helper.place, &id_of(&record.rollout, record.attempt));
         }
     }
 

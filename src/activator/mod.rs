@@ -26,3 +26,6 @@ pub mod rollback;
 pub mod dead_man;
 pub mod boots;
 pub mod serve;
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,6 @@
 //! What root pins for an attempt, so that no garbage collection takes target or prior away while it is under way.
 
-use crate::activator::shelf::id_of;
 use crate::model::id::Closure;
-use crate::model::root_record::RootRecord;
 use crate::runtime::guard::Guard;
 use crate::system::SystemError;
 use crate::system::place::Place;
@@ -36,8 +34,7 @@ pub fn pin(place: &Place, id: &str, closures: (&Closure, &Closure)) -> Result<()
 }
 
 /// Lets go of what an ended attempt pinned.
-pub fn unpin(place: &Place, record: &RootRecord) {
-    let id = id_of(&record.rollout, record.attempt);
+pub fn unpin(place: &Place, id: &str) {
     for name in ["target", "prior"] {
         remove(&place.gc_roots().join(format!("{id}-{name}")));
     }

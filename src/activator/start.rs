@@ -11,6 +11,7 @@ use crate::model::facts::{HostHold, Verdict};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::root_record::{Launch, RootEvent, RootRecord, SwitchResult};
 use crate::system::{StartOrder, SystemError};
+use crate::trust::Verified;
 
 impl Helper {
     /// Starts a switch, or defers it. Repeating it for a known attempt only takes up what was begun.
@@ -39,14 +40,8 @@ impl Helper {
         self.check_machine(&running, &settings)?;
         // Pinned first: what is whole now must stay so.
         pins::pin(&self.place, &id, (target, &running))?;
-        self.check_closures(&[target, &running])?;
-        let deferral = self.deferral(target, order.reboot)?;
-        let failed_units = self.failed_units(&running)?;
-        let noted = Baseline { v: 1, failed_units, gateways: gateways(&self.place), control_plane: false };
-        self.note_baseline(&id, &noted)?;
-        self.shelf.put("releases", &format!("{id}.json"), order.signed_release.as_bytes())?;
-        self.raise(&verified)?;
-        let _ = self.shelf.take_away("begun", &id);
+        let prepared = self.prepare(order, &verified, &running);
+        let deferral = prepared.inspect_err(|_| pins::unpin(&self.place, &id))?;
         let record = record_of(order, running, &change);
         change.add(record.clone())?;
         match deferral {
@@ -55,11 +50,30 @@ impl Helper {
         }
     }
 
+    /// Checks both closures, and writes down all that the act will need; returns why it has to be deferred.
+    fn prepare(
+        &self,
+        order: &StartOrder,
+        verified: &Verified,
+        running: &Closure,
+    ) -> Result<Option<String>, SystemError> {
+        let (target, id) = (&order.terms.target, id_of(&order.rollout, order.attempt));
+        self.check_closures(&[target, running])?;
+        let deferral = self.deferral(target, order.reboot)?;
+        let failed_units = self.failed_units(running)?;
+        let noted = Baseline { v: 1, failed_units, gateways: gateways(&self.place), control_plane: false };
+        self.note_baseline(&id, &noted)?;
+        self.shelf.put("releases", &format!("{id}.json"), order.signed_release.as_bytes())?;
+        self.raise(verified)?;
+        let _ = self.shelf.take_away("begun", &id);
+        Ok(deferral)
+    }
+
     /// Arms the dead-man, then begins the switch. Where the dead-man can't be armed nothing has begun.
     fn launch(&self, change: &Change<'_>, record: &RootRecord) -> Result<(), SystemError> {
         if let Err(why) = self.arm(record) {
             self.shelf.forget(&record.rollout, record.attempt)?;
-            pins::unpin(&self.place, record);
+            pins::unpin(&self.place, &id_of(&record.rollout, record.attempt));
             return Err(why);
         }
         tracing::info!(rollout.id = %record.rollout, at = %change.now.wall, "switching to {}", record.target);

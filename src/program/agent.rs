@@ -1,10 +1,12 @@
 //! The whole of `convoy-agent`: command line, wiring, exit code. Must not decide anything.
 
 use crate::agent::config::{Config, MAX_CONFIG};
+use crate::agent::hook;
 use crate::agent::journal::file::DiskFile;
 use crate::agent::{Connect, Parts};
 use crate::client::http::HttpTransport;
 use crate::client::{Request, Transport};
+use crate::model::id::Closure;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::log::{LogFormat, start};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
@@ -61,6 +63,20 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Note an activation of this machine, for activation scripts; never fails
+    Hook {
+        /// The closure that is activated
+        #[arg(long, value_name = "PATH")]
+        closure: String,
+    },
+    /// Warn of a closure that failed here before, as a check before a switch; never refuses
+    PreSwitchCheck {
+        /// The closure that is about to be activated
+        closure: String,
+        /// What is done with it
+        #[arg(default_value = "switch")]
+        action: String,
+    },
     /// Simulates a host.
     #[command(hide = true)]
     Simulate {
@@ -104,9 +120,31 @@ fn carry_out(verb: Verb) -> Result<(), Failure> {
             let config = read(&config).map_err(wrong)?;
             block_on(reach(config)).map_err(failed)
         }
+        Verb::Hook { closure } => {
+            note(&closure);
+            Ok(())
+        }
+        Verb::PreSwitchCheck { closure, action } => {
+            if let Some(warning) = hook::warning(&Place::real(), &closure) {
+                eprintln!("warning: {warning} ({action} goes on)");
+            }
+            Ok(())
+        }
         Verb::Simulate { verb } => {
             block_on(async move { cli::run(verb).await.map_err(|why| chain(&why)) }).map_err(failed)
         }
+    }
+}
+
+/// Notes an activation; whatever goes wrong, the switch goes on.
+fn note(closure: &str) {
+    let closure = match Closure::new(closure) {
+        Ok(closure) => closure,
+        Err(why) => return eprintln!("convoy: {why}"),
+    };
+    let around = hook::Around::of_this_process();
+    if let Err(why) = hook::note(&Place::real(), &closure, &around, SystemClock.wall()) {
+        eprintln!("convoy: the activation can't be noted: {why}");
     }
 }
 
