@@ -24,6 +24,7 @@ mod sim_world;
 mod sim_scenarios;
 mod sim_disk;
 mod sim_memory;
+mod activator_cli;
 mod agent_cli;
 mod simulation;
 #[allow(dead_code, reason = "what starts a second machine waits for its test")]
