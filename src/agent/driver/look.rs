@@ -97,7 +97,7 @@ impl Driver {
     /// Tells the dead-man that the agent is alive and the host not Failed.
     async fn pat(&mut self, rollout: &RolloutId) {
         let Some(progress) = self.progress(rollout) else { return };
-        if !matches!(progress.phase, Phase::Soaking(_)) {
+        if !matches!(progress.phase, Phase::Soaking(_)) || self.in_doubt(rollout) {
             return;
         }
         let attempt = progress.attempt;

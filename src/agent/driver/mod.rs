@@ -9,6 +9,7 @@
 pub mod link;
 pub mod work;
 pub mod write;
+pub mod unwritten;
 pub mod orders;
 pub mod permit;
 pub mod start;
@@ -29,6 +30,7 @@ use crate::agent::offer::Offer;
 use crate::agent::{Connect, Parts, Say};
 use crate::model::effect::Effect;
 use crate::model::facts::HostHold;
+use crate::model::host_rollout::Event;
 use crate::model::id::{Closure, HostName, RolloutId};
 use crate::model::root_record::RootRecord;
 use crate::model::time::Stamp;
@@ -74,6 +76,10 @@ pub struct Driver {
     pub(crate) journal: Journal,
     /// Why the journal could not be written last, and when it is tried again.
     pub(crate) disk: Option<(String, Instant)>,
+    /// What speaks against a soaking target and could not be written: at most one event of a probe, one
+    /// declaration and one verdict of each attempt. While there is any, the target is neither kept alive nor
+    /// committed.
+    pub(crate) unwritten: Vec<(RolloutId, Event)>,
     pub(crate) seen: Observation,
     pub(crate) records: Vec<RootRecord>,
     pub(crate) settings: AgentSettings,
@@ -121,6 +127,7 @@ impl Driver {
             heartbeat_floor: parts.heartbeat_floor,
             journal: Journal::with(parts.journal, content),
             disk: None,
+            unwritten: Vec::new(),
             seen,
             records: Vec::new(),
             settings,
@@ -213,6 +220,7 @@ impl Driver {
         self.watch = None;
         self.effects.clear();
         self.committing.clear();
+        self.unwritten.clear();
         self.naps.clear();
         self.asks = permit::Asks::default();
         self.reload().await;

@@ -87,10 +87,16 @@ impl Driver {
         let Some(watch) = self.watch.as_ref().filter(|watch| watch.round == report.round) else { return };
         let (rollout, why, enforced) = (watch.rollout.clone(), watch.why, watch.enforced.contains(&report.probe));
         match why {
-            Why::Soak if self.flips(&rollout, &report) => {
-                self.record(&rollout, &Event::ProbeResult { probe: report.probe, outcome: report.outcome });
+            Why::Soak => {
+                // What it says now stands in the place of what could not be written.
+                self.forget_unwritten(&rollout, &report.probe);
+                let flips = self.flips(&rollout, &report);
+                let event = Event::ProbeResult { probe: report.probe.clone(), outcome: report.outcome };
+                // Only an `enforce` probe speaks against the target.
+                if flips && !self.record(&rollout, &event) && !enforced {
+                    self.forget_unwritten(&rollout, &report.probe);
+                }
             }
-            Why::Soak => {}
             Why::Unchanged => self.count_pass(report),
             Why::After => {
                 let book = self.journal.book();
@@ -174,7 +180,8 @@ impl Driver {
             self.nap(rollout, COMMIT_RETRY.min(self.patience()));
             return;
         }
-        if self.running() != Some(&progress.terms.target) {
+        // What the journal could not take counts as much as what it did.
+        if self.running() != Some(&progress.terms.target) || self.in_doubt(rollout) {
             self.nap(rollout, COMMIT_RETRY);
             return;
         }

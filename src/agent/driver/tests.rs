@@ -6,3 +6,4 @@ mod memories;
 mod boots;
 mod delivery;
 mod holds;
+mod disk;
