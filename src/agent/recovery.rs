@@ -52,7 +52,7 @@ impl Driver {
         self.effects.clear();
         let begun = self.records.iter().filter(|record| record.state == RootState::Committing);
         self.committing.extend(begun.map(|record| record.rollout.clone()));
-        for rollout in self.open_rollouts() {
+        for rollout in self.open_rollouts().into_iter().chain(self.kept_unheard()) {
             self.resume(&rollout);
         }
         self.resume_converged();

@@ -52,7 +52,11 @@ impl Driver {
             // Asked for when the soak is over; see `soak`.
             Effect::Commit => {}
             Effect::Revert(verdict) => self.bring_back(rollout, &verdict).await,
-            Effect::Keep(verdict) => self.ask_revert(rollout, &verdict, true).await,
+            Effect::Keep(verdict) => {
+                // The next look tells whether the root helper has heard it.
+                self.look_soon();
+                self.ask_revert(rollout, &verdict, true).await;
+            }
             // The journal's book has taken it with the verdict; the control plane hears of it now.
             Effect::Quarantine(_) => self.link.beat.soon(),
             Effect::Alert(alert) => self.alert(rollout, &alert),

@@ -2,7 +2,7 @@
 
 use crate::agent::driver::permit::is_under_way;
 use crate::agent::driver::{Driver, within};
-use crate::model::host_rollout::{Event, HostRollout, Phase};
+use crate::model::host_rollout::{Event, HostRollout, Phase, Rollback};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::recovery::follow;
 use crate::model::root_record::{RootRecord, RootState};
@@ -50,6 +50,7 @@ impl Driver {
             for rollout in self.open_rollouts() {
                 self.look_at_attempt(&rollout).await;
             }
+            self.keep_again().await;
         }
         self.plan_look();
         false
@@ -76,6 +77,27 @@ impl Driver {
         self.settle_rollback(rollout);
         self.carry_out().await;
         self.pat(rollout).await;
+    }
+
+    /// Says again what the root helper has not heard: an attempt that policy keeps is final here, and stays open
+    /// there.
+    async fn keep_again(&mut self) {
+        for rollout in self.kept_unheard() {
+            self.resume(&rollout);
+        }
+        self.carry_out().await;
+    }
+
+    /// Attempts that policy keeps, while their root record is open.
+    pub(crate) fn kept_unheard(&self) -> Vec<RolloutId> {
+        let rollouts = self.journal.book().rollouts.iter();
+        let unheard = rollouts.filter(|(rollout, own)| self.is_kept_unheard(rollout, &own.progress));
+        unheard.map(|(rollout, _)| rollout.clone()).collect()
+    }
+
+    fn is_kept_unheard(&self, rollout: &RolloutId, progress: &HostRollout) -> bool {
+        let Phase::Failed(failed) = &progress.phase else { return false };
+        failed.rollback == Rollback::Kept && self.record_of(rollout, progress).is_some_and(|it| !it.is_final())
     }
 
     /// What somebody else runs here, or boots, in the middle of a soak.
@@ -117,7 +139,7 @@ impl Driver {
 
     /// How often to look at an attempt.
     fn period(&self, rollout: &RolloutId, progress: &HostRollout) -> Option<Duration> {
-        if !is_under_way(progress) {
+        if !is_under_way(progress) && !self.is_kept_unheard(rollout, progress) {
             return None;
         }
         let terms = &progress.terms;

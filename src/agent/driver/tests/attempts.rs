@@ -1,6 +1,8 @@
-use super::world::{FAILURE, Grant, SOAK, WRONG, World, closure};
+use super::world::{FAILURE, Grant, SOAK, WRONG, World, closure, manifest, sign};
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::{HostRolloutState as State, Phase};
+use crate::model::root_record::RootState;
+use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentKind, Network, SwitchOutcome, UnitState};
 use crate::wire::v1::agent::Act;
 
@@ -201,6 +203,32 @@ async fn an_order_to_go_back_is_followed_without_quarantine() {
     assert_eq!(verdict(&world), Verdict::Ordered("the rollout halted".to_owned()));
     world.pass(60).await;
     assert!(world.plane.lock().beats.last().unwrap().quarantined.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_policy_keeps_says_so_until_the_root_helper_has_heard_it() {
+    let world = World::start(closure("1").with(|it| {
+        it.behaviour.units.insert("web.service".to_owned(), UnitState::FailsAfterMs(10_000));
+    }));
+    let mut kept = manifest(&world.target);
+    kept["policy"]["onFailure"] = "keep".into();
+    world.plane.set_release(sign(&kept, 5));
+    world.plane.order(1, Act::Start);
+    world.until(State::Failed).await;
+    world.pass(30).await;
+    let record = |world: &World| world.host.snapshot().records[0].state;
+    assert_eq!(record(&world), RootState::Kept);
+    // As if the order had been lost on its way.
+    world
+        .host
+        .change(|draft| {
+            draft.state.records[0].state = RootState::Soaking;
+            Ok(())
+        })
+        .unwrap();
+    assert!(world.host.kill_agent());
+    world.pass(30).await;
+    assert_eq!((record(&world), world.running()), (RootState::Kept, world.target.clone()));
 }
 
 #[tokio::test(start_paused = true)]
