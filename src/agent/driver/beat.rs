@@ -74,6 +74,7 @@ impl Driver {
         let mut all: BTreeSet<HostHold> = own.cloned().collect();
         all.extend(self.holds.values().flatten().cloned());
         all.extend(self.refusals.values().cloned());
+        all.extend(self.helper_holds.keys().filter_map(|rollout| self.helper_hold(rollout)));
         all.extend(self.disk_hold());
         all.into_iter().collect()
     }

@@ -90,6 +90,8 @@ pub struct Driver {
     pub(crate) refusals: BTreeMap<RolloutId, HostHold>,
     /// Why an attempt that is invited does not ask, for the heartbeat.
     pub(crate) holds: BTreeMap<RolloutId, Vec<HostHold>>,
+    /// What the root helper held back for, until it is asked again.
+    pub(crate) helper_holds: BTreeMap<RolloutId, (HostHold, Instant)>,
     /// When the last new journal was begun.
     pub(crate) renewed: Option<Instant>,
     pub(crate) snapshots: Vec<HostRolloutSnapshot>,
@@ -136,6 +138,7 @@ impl Driver {
             offers: BTreeMap::new(),
             refusals: BTreeMap::new(),
             holds: BTreeMap::new(),
+            helper_holds: BTreeMap::new(),
             renewed: None,
             snapshots: Vec::new(),
             asks: permit::Asks::default(),
@@ -222,6 +225,7 @@ impl Driver {
         self.committing.clear();
         self.unwritten.clear();
         self.naps.clear();
+        self.helper_holds.clear();
         self.asks = permit::Asks::default();
         self.reload().await;
     }

@@ -2,7 +2,7 @@
 
 use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
-use crate::model::facts::Verdict;
+use crate::model::facts::{HostHold, Verdict};
 use crate::model::host_rollout::{Event, HostRollout, Phase};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::root_record::{RootRecord, RootState};
@@ -10,11 +10,13 @@ use crate::system::{StartOrder, SystemError};
 use rand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Staging starts spread over this, so that a fleet does not ask its cache at one instant; less where the policy
 /// leaves less time.
 const STAGE_JITTER: Duration = Duration::from_secs(5);
+/// How long what the root helper holds back for is believed before it is asked again: the agent can't see it pass.
+const HELPER_HOLD: Duration = Duration::from_secs(60);
 /// The part of the staging limit that the spread may take at most.
 const STAGE_JITTER_PART: u32 = 20;
 
@@ -91,9 +93,7 @@ impl Driver {
         };
         match within("start the switch", self.system.start(&order)).await {
             Ok(()) => {}
-            Err(SystemError::Held(hold)) => {
-                self.record(rollout, &Event::PermitLapsed(format!("the root helper holds: {hold:?}")));
-            }
+            Err(SystemError::Held(hold)) => self.held_by_helper(rollout, hold),
             Err(SystemError::Refused(why)) => {
                 let (verdict, log, units) = (Verdict::Refused(why), String::new(), Vec::new());
                 self.record(rollout, &Event::ActivationFailed { verdict, log, units });
@@ -112,13 +112,32 @@ impl Driver {
         let attempt = progress.attempt;
         match within("reboot into the target", self.system.reboot(rollout, attempt)).await {
             Ok(()) => {}
-            Err(why @ (SystemError::Held(_) | SystemError::Refused(_) | SystemError::Unknown(..))) => {
+            Err(SystemError::Held(hold)) => self.held_by_helper(rollout, hold),
+            Err(why @ (SystemError::Refused(_) | SystemError::Unknown(..))) => {
                 self.record(rollout, &Event::PermitLapsed(why.to_string()));
+                self.nap(rollout, HELPER_HOLD);
             }
             Err(why @ SystemError::Failed { .. }) => {
                 tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}; trying again");
             }
         }
+    }
+
+    /// Gives the permit back, says why, and leaves the root helper alone for a while: whoever invites at once must
+    /// not make a loop.
+    fn held_by_helper(&mut self, rollout: &RolloutId, hold: HostHold) {
+        let why = format!("the root helper holds: {hold}");
+        self.helper_holds.insert(rollout.clone(), (hold, Instant::now() + HELPER_HOLD));
+        self.link.beat.soon();
+        self.record(rollout, &Event::PermitLapsed(why));
+        // After the event, which ends every nap.
+        self.nap(rollout, HELPER_HOLD);
+    }
+
+    /// What the root helper held this rollout back for, until it is asked again.
+    pub(crate) fn helper_hold(&self, rollout: &RolloutId) -> Option<HostHold> {
+        let held = self.helper_holds.get(rollout).filter(|(_, until)| *until > Instant::now());
+        held.map(|(hold, _)| hold.clone())
     }
 
     /// Brings the prior back; the root helper does it, and the next looks follow it.
