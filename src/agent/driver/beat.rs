@@ -79,13 +79,13 @@ impl Driver {
         all.into_iter().collect()
     }
 
-    pub(crate) fn take_beat(&mut self, answer: Result<HeartbeatResponse, ClientError>) {
+    pub(crate) async fn take_beat(&mut self, answer: Result<HeartbeatResponse, ClientError>) {
         match answer {
             Ok(answer) => self.beat_answered(answer),
             Err(why) => {
                 tracing::debug!(host.name = %self.host, "heartbeat: {why}");
                 self.unheard(|link| &mut link.beat);
-                self.convict();
+                self.convict().await;
             }
         }
     }

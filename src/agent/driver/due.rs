@@ -32,7 +32,7 @@ impl Driver {
             }
             let Some(progress) = self.progress(&rollout).cloned() else { continue };
             if let Phase::Soaking(soaking) = &progress.phase
-                && self.check_control_plane(&rollout, &progress, soaking)
+                && self.check_control_plane(&rollout, &progress, soaking).await
             {
                 continue;
             }

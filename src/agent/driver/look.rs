@@ -64,6 +64,10 @@ impl Driver {
         }
         let record = self.record_of(rollout, &progress).cloned();
         if let Some(record) = &record {
+            if record.state == RootState::Soaking {
+                // A commit that was asked for and whose answer was lost has not begun.
+                self.committing.remove(rollout);
+            }
             for event in follow(&progress, record, &running, &self.now()) {
                 if !self.record(rollout, &event) {
                     break;

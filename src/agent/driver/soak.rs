@@ -4,8 +4,10 @@ use crate::agent::driver::{Driver, within};
 use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
 use crate::model::host_rollout::{Event, HostRollout, Phase, Probe, Soaking};
 use crate::model::id::{ProbeName, RolloutId};
+use crate::model::root_record::RootState;
 use crate::probe::runner::{Pace, Probes, Report, Schedule};
 use crate::probe::spec::{Spec, parse_or_failing};
+use crate::system::SystemError;
 use crate::trust::{TrustFile, verify_for_host};
 use rand::RngCore;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +42,14 @@ pub struct Watch {
     enforced: BTreeSet<ProbeName>,
     passed: BTreeSet<ProbeName>,
     _probes: Probes,
+}
+
+/// Tells whether a commit that was asked for was certainly not begun.
+fn was_not_begun(why: &SystemError) -> bool {
+    match why {
+        SystemError::Held(_) | SystemError::Refused(_) | SystemError::Unknown(..) => true,
+        SystemError::Failed { .. } => false,
+    }
 }
 
 impl Driver {
@@ -160,9 +170,7 @@ impl Driver {
             let silent = soaking.probes.iter().flatten().filter(|(_, probe)| probe.mode == ProbeMode::Enforce);
             names = silent.map(|(name, _)| name.clone()).collect();
         }
-        if !self.committing.contains(rollout) {
-            self.record(rollout, &Event::SustainedFailure(Verdict::ProbesFailed(names)));
-        }
+        self.judge(rollout, Verdict::ProbesFailed(names)).await;
     }
 
     /// Fetches what the commit will need, so that the end of the soak waits for nothing.
@@ -187,18 +195,39 @@ impl Driver {
         }
         let asked_before = self.committing.contains(rollout);
         if let Err(why) = if asked_before { Ok(()) } else { self.trusted_by_target(rollout) } {
-            self.record(rollout, &Event::SustainedFailure(Verdict::CommitFailed(why)));
+            self.judge(rollout, Verdict::CommitFailed(why)).await;
             return;
         }
+        // Before the call: one whose answer is lost may have begun it.
+        self.committing.insert(rollout.clone());
+        self.look_soon();
         let asked = within("commit the target", self.system.commit(rollout, progress.attempt)).await;
-        match asked {
-            Ok(()) => {
-                self.committing.insert(rollout.clone());
-                self.look_soon();
+        if let Err(why) = asked {
+            tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}");
+            if !asked_before && was_not_begun(&why) {
+                self.committing.remove(rollout);
             }
-            Err(why) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}"),
         }
         self.nap(rollout, COMMIT_RETRY);
+    }
+
+    /// Gives a verdict on a soaking target, unless the root helper has begun to commit it.
+    pub(crate) async fn judge(&mut self, rollout: &RolloutId, verdict: Verdict) -> bool {
+        if self.committing.contains(rollout) || !self.read_records().await {
+            return false;
+        }
+        let Some(progress) = self.progress(rollout) else { return false };
+        let begun = self.record_of(rollout, progress).is_some_and(|record| match record.state {
+            RootState::Committing | RootState::Committed => true,
+            RootState::Launched | RootState::Soaking | RootState::Reverting => false,
+            RootState::Reverted | RootState::Overtaken | RootState::Kept => false,
+        });
+        if begun {
+            self.committing.insert(rollout.clone());
+            self.look_soon();
+            return false;
+        }
+        self.record(rollout, &Event::SustainedFailure(verdict))
     }
 
     /// The offer was read with the trust file of the closure that ran then; the target's own decides here. Without

@@ -1,6 +1,7 @@
-use super::world::{FAILURE, Grant, SOAK, WRONG, World, closure, manifest, sign};
+use super::world::{FAILURE, Grant, SOAK, WRONG, World, closure, manifest, rollout, sign};
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::{HostRolloutState as State, Phase};
+use crate::model::id::Attempt;
 use crate::model::root_record::RootState;
 use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentKind, Network, SwitchOutcome, UnitState};
@@ -203,6 +204,22 @@ async fn an_order_to_go_back_is_followed_without_quarantine() {
     assert_eq!(verdict(&world), Verdict::Ordered("the rollout halted".to_owned()));
     world.pass(60).await;
     assert!(world.plane.lock().beats.last().unwrap().quarantined.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_has_begun_is_not_contradicted_by_a_verdict() {
+    // The helper begins a commit that the agent never hears of; the probes fail while it runs.
+    let world = World::ordered(closure("1").with(|it| {
+        it.behaviour.units.insert("web.service".to_owned(), UnitState::FailsAfterMs(10_000));
+        it.behaviour.commit_ms = 6_000;
+    }));
+    world.until(State::Soaking).await;
+    world.pass(10 + FAILURE - 4).await;
+    let host = crate::system::sim::host::SimHost::attach(world.host.clone()).unwrap();
+    crate::system::System::commit(&host, &rollout(), Attempt::FIRST).await.unwrap();
+    world.until(State::Converged).await;
+    assert!(!world.plane.kinds().contains(&"sustainedFailure".to_owned()), "{:?}", world.plane.kinds());
+    assert_eq!(world.host.snapshot().loader, world.target);
 }
 
 #[tokio::test(start_paused = true)]
