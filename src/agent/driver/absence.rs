@@ -87,10 +87,10 @@ impl Driver {
         }
     }
 
-    /// Tells whether the control plane has answered during the soak, and not so long ago that it counts as lost.
+    /// Tells whether the control plane has answered on the soak's own link, and not so long ago that it counts as lost.
     pub(crate) fn in_touch(&self, progress: &HostRollout, soaking: &Soaking) -> bool {
         let during = |heard: &&Stamp| heard.boot == soaking.since.boot && heard.reached(&soaking.since);
-        let heard = self.link.heard.as_ref().filter(during);
+        let heard = self.link.heard.as_ref().filter(during).filter(|_| self.link.answered);
         heard.is_some_and(|heard| !self.now().reached(&heard.plus(progress.terms.failure_after)))
     }
 

@@ -40,7 +40,7 @@ impl Driver {
                 // The target may have been switched to a moment ago: its settings, not those of the prior.
                 self.reload().await;
                 self.look_soon();
-                self.stay_in_touch();
+                self.stay_in_touch(rollout);
                 self.watch(rollout, Why::Soak);
             }
             Effect::StopProbes => {

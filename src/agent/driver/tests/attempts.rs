@@ -162,6 +162,16 @@ async fn an_agent_that_does_not_come_up_is_undone_by_the_dead_man() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_of_before_the_switch_proves_nothing() {
+    let world = World::ordered(closure("1"));
+    world.until(State::Activating).await;
+    world.plane.lock().closed = true;
+    world.until_it("the switch", |world| world.running() == world.target).await;
+    world.until_it("the way back", |world| world.running() == world.prior).await;
+    assert_eq!(world.host.snapshot().loader, world.prior, "committed over an old connection");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_switch_that_hangs_is_undone() {
     let world = World::ordered(closure("1").with(|it| it.behaviour.switch = SwitchOutcome::Hangs));
     world.until(State::Reverted).await;

@@ -70,6 +70,8 @@ pub(crate) enum Grant {
 
 pub(crate) struct PlaneState {
     pub(crate) up: bool,
+    /// Takes no new connection; the old ones go on.
+    pub(crate) closed: bool,
     /// Takes every request and never answers.
     pub(crate) hangs: bool,
     pub(crate) grant: Grant,
@@ -415,6 +417,7 @@ impl World {
     pub(crate) fn start_with(prior: SimClosure, target: SimClosure) -> Self {
         let state = PlaneState {
             up: true,
+            closed: false,
             hangs: false,
             grant: Grant::Yes,
             orders: Vec::new(),
@@ -527,7 +530,8 @@ impl World {
 fn parts(host: SimHost<MemoryHost>, plane: &Plane, file: &MemoryFile, start: u64) -> Parts {
     let plane = plane.clone();
     let connect: Connect = Arc::new(move |address| {
-        Ok(Arc::new(Wire { plane: plane.clone(), right: address == RIGHT }) as Arc<dyn Transport>)
+        let right = address == RIGHT && !plane.lock().closed;
+        Ok(Arc::new(Wire { plane: plane.clone(), right }) as Arc<dyn Transport>)
     });
     let (trigger, stop) = Shutdown::manual();
     // Nobody asks: the host kills its agents.
