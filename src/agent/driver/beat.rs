@@ -75,6 +75,7 @@ impl Driver {
         all.extend(self.holds.values().flatten().cloned());
         all.extend(self.refusals.values().cloned());
         all.extend(self.helper_holds.keys().filter_map(|rollout| self.helper_hold(rollout)));
+        all.extend(self.commit_troubles().into_values());
         all.extend(self.disk_hold());
         all.into_iter().collect()
     }

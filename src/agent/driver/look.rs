@@ -2,10 +2,12 @@
 
 use crate::agent::driver::permit::is_under_way;
 use crate::agent::driver::{Driver, within};
+use crate::model::facts::HostHold;
 use crate::model::host_rollout::{Event, HostRollout, Phase, Rollback};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::recovery::follow;
 use crate::model::root_record::{RootRecord, RootState};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -51,6 +53,7 @@ impl Driver {
                 self.look_at_attempt(&rollout).await;
             }
             self.keep_again().await;
+            self.tell_troubles();
         }
         self.plan_look();
         false
@@ -81,6 +84,29 @@ impl Driver {
         self.settle_rollback(rollout);
         self.carry_out().await;
         self.pat(rollout).await;
+    }
+
+    /// What keeps commits that have begun from being finished.
+    pub(crate) fn commit_troubles(&self) -> BTreeMap<RolloutId, HostHold> {
+        let open = self.records.iter().filter(|record| record.state == RootState::Committing);
+        let trouble = |record: &RootRecord| {
+            let why = record.commit_trouble.as_ref()?.why.clone();
+            Some((record.rollout.clone(), HostHold::Commit(why)))
+        };
+        open.filter_map(trouble).collect()
+    }
+
+    /// Says when a commit can't be finished, and when it goes on.
+    fn tell_troubles(&mut self) {
+        let troubles = self.commit_troubles();
+        if troubles == self.troubles {
+            return;
+        }
+        for (rollout, hold) in &troubles {
+            tracing::error!(host.name = %self.host, rollout.id = %rollout, "a person has to look: {hold}");
+        }
+        self.troubles = troubles;
+        self.link.beat.soon();
     }
 
     /// Says again what the root helper has not heard: an attempt that policy keeps is final here, and stays open

@@ -100,6 +100,8 @@ pub struct Driver {
     pub(crate) round: u64,
     /// Rollouts whose commit was asked for.
     pub(crate) committing: BTreeSet<RolloutId>,
+    /// What keeps a commit from being finished, as it was told last.
+    pub(crate) troubles: BTreeMap<RolloutId, HostHold>,
     /// An attempt that is due is not looked at again before this.
     pub(crate) naps: BTreeMap<RolloutId, Instant>,
     pub(crate) look_at: Option<Instant>,
@@ -145,6 +147,7 @@ impl Driver {
             watch: None,
             round: 0,
             committing: BTreeSet::new(),
+            troubles: BTreeMap::new(),
             naps: BTreeMap::new(),
             look_at: None,
             effects: VecDeque::new(),

@@ -207,6 +207,12 @@ impl Driver {
             if !asked_before && was_not_begun(&why) {
                 self.committing.remove(rollout);
             }
+            if matches!(why, SystemError::Unknown(..)) {
+                // Nothing guards the target any more, and nobody can commit it.
+                self.committing.remove(rollout);
+                self.judge(rollout, Verdict::CommitFailed("the root record of this attempt is lost".to_owned())).await;
+                return;
+            }
         }
         self.nap(rollout, COMMIT_RETRY);
     }

@@ -7,3 +7,4 @@ mod boots;
 mod delivery;
 mod holds;
 mod disk;
+mod commits;

@@ -6,12 +6,13 @@
 //!      ├───────────┼───────▶ Overtaken
 //!      └───────────┴───────▶ Reverting ──▶ Reverted
 //! ```
-//! Committing is finished, never reverted; reverting is never committed. Only a reboot in the middle of a commit
-//! undoes it: where the prior boots, the default goes back to it.
+//! Committing is finished, never reverted; reverting is never committed. Two things alone undo a commit: a reboot in
+//! the middle of it, where the prior boots; and a commit that outlived its limit without having changed anything,
+//! with profile and loader read back as the prior.
 
 pub mod step;
 
-pub use crate::model::root_record::step::{dead_man_due, step};
+pub use crate::model::root_record::step::{commit_due, dead_man_due, step};
 
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::Terms;
@@ -88,10 +89,25 @@ pub struct RootRecord {
     pub verdict: Option<Verdict>,
     /// What a failed rollback said last; a reboot was the way left.
     pub rollback_trouble: Option<String>,
+    /// When the commit began; anew after a boot in the middle of it.
+    pub commit_began: Option<Stamp>,
+    /// What keeps the commit from being finished, after the last try.
+    pub commit_trouble: Option<CommitTrouble>,
     /// The signed terms; with them an agent that lost everything can go on from this record alone.
     pub terms: Terms,
     /// See [`crate::model::fleet::Policy::agent_timeout`].
     pub agent_timeout: Duration,
+}
+
+/// A commit that could not be finished so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitTrouble {
+    /// What the last try said.
+    pub why: String,
+    /// How many tries failed.
+    pub tries: u32,
+    /// When the last one did.
+    pub at: Stamp,
 }
 
 /// What happens to a root record.
@@ -111,6 +127,13 @@ pub enum RootEvent {
     CommitAsked,
     /// Profile and loader were written and read back.
     CommitDone,
+    /// The commit could not be finished.
+    CommitFailed {
+        /// What went wrong.
+        why: String,
+        /// Profile and loader were read back after it, and both are still the prior.
+        untouched: bool,
+    },
     /// Going back is asked for, by the agent or because a deadline passed.
     RevertAsked(Verdict),
     /// The prior runs and was verified.
@@ -185,6 +208,8 @@ impl RootRecord {
             agent_starts: Vec::new(),
             verdict: None,
             rollback_trouble: None,
+            commit_began: None,
+            commit_trouble: None,
             terms: launch.terms,
             agent_timeout: launch.agent_timeout,
         }

@@ -198,6 +198,39 @@ fn policy_keep_leaves_the_target_to_a_person() {
     assert!(kept.is_final());
 }
 
+fn commit_failed(untouched: bool) -> RootEvent {
+    RootEvent::CommitFailed { why: "/boot is read-only".into(), untouched }
+}
+
+#[test]
+fn a_commit_that_fails_is_tried_again_with_growing_waits() {
+    let committing = moved(&soaking(), &RootEvent::CommitAsked, &at(1, 700)).0;
+    assert!(commit_due(&committing, &at(1, 700)));
+    let once = moved(&committing, &commit_failed(true), &at(1, 701)).0;
+    assert_eq!((once.state, once.commit_trouble.as_ref().map(|it| it.tries)), (RootState::Committing, Some(1)));
+    assert!(!commit_due(&once, &at(1, 710)));
+    assert!(commit_due(&once, &at(1, 711)));
+    let twice = moved(&once, &commit_failed(true), &at(1, 711)).0;
+    assert!(!commit_due(&twice, &at(1, 730)));
+    assert!(commit_due(&twice, &at(1, 731)));
+    let done = moved(&twice, &RootEvent::CommitDone, &at(1, 732)).0;
+    assert_eq!((done.state, done.commit_trouble), (RootState::Committed, None));
+}
+
+#[test]
+fn a_commit_past_its_limit_is_undone_only_where_nothing_was_written() {
+    let committing = moved(&soaking(), &RootEvent::CommitAsked, &at(1, 700)).0;
+    let limit = 700 + COMMIT.as_secs();
+    assert_eq!(moved(&committing, &commit_failed(true), &at(1, limit)).0.state, RootState::Committing);
+    assert_eq!(moved(&committing, &commit_failed(false), &at(1, limit + 1)).0.state, RootState::Committing);
+    let (back, effects) = moved(&committing, &commit_failed(true), &at(1, limit + 1));
+    assert_eq!((back.state, effects), (RootState::Reverting, vec![RootEffect::BringBack]));
+    assert!(matches!(back.verdict, Some(Verdict::CommitFailed(_))));
+    let mut kept = committing;
+    kept.terms.on_failure = OnFailure::Keep;
+    assert_eq!(moved(&kept, &commit_failed(true), &at(1, limit + 1)).0.state, RootState::Kept);
+}
+
 fn any_closure() -> impl Strategy<Value = Closure> {
     prop_oneof![5 => Just(prior()), 4 => Just(target()), 1 => Just(closure("c"))]
 }
@@ -213,6 +246,7 @@ fn any_event() -> impl Strategy<Value = RootEvent> {
         2 => any_closure().prop_map(RootEvent::Booted),
         3 => Just(RootEvent::CommitAsked),
         2 => Just(RootEvent::CommitDone),
+        2 => any::<bool>().prop_map(|untouched| RootEvent::CommitFailed { why: "/boot".into(), untouched }),
         2 => Just(RootEvent::RevertAsked(Verdict::DeadMan)),
         1 => Just(RootEvent::RevertDone),
         1 => Just(RootEvent::RevertFailed("lock".into())),
@@ -229,7 +263,8 @@ fn may_follow(before: &RootRecord, event: &RootEvent, after: &RootRecord) -> boo
     match (before.state, after.state) {
         (S::Committed | S::Reverted | S::Overtaken | S::Kept, _) => false,
         (S::Committing, S::Committing | S::Committed | S::Overtaken) => true,
-        (S::Committing, S::Reverting) => undone_by_boot(),
+        (S::Committing, S::Reverting) => undone_by_boot() || matches!(event, RootEvent::CommitFailed { untouched: true, .. }),
+        // Under policy `keep` only; the histories revert.
         (S::Committing, S::Launched | S::Soaking | S::Reverted | S::Kept) => false,
         (S::Reverting, next) => matches!(next, S::Reverting | S::Reverted | S::Overtaken),
         (S::Launched, next) => !matches!(next, S::Committing | S::Committed | S::Reverted),

@@ -3,7 +3,7 @@
 
 use crate::model::facts::{UnitFailure, Verdict};
 use crate::model::id::{BootId, Closure};
-use crate::model::root_record::{RootEvent, RootState, SwitchResult, dead_man_due};
+use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, commit_due, dead_man_due};
 use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentFile, AgentKind, SimClosure, SwitchOutcome};
 use crate::system::sim::draft::Draft;
@@ -142,14 +142,34 @@ type CommitStep = fn(&mut Draft<'_>, &Closure) -> Result<(), SimError>;
 /// since the power may go between any two.
 async fn commit<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
     let record = host.change(|draft| draft.open_record())?;
+    let why = match timeout(record.terms.commit_limit, write_default(host, &record)).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error @ (SimError::Off | SimError::NotMine))) => return Err(error),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the commit outlived its limit".to_owned(),
+    };
+    host.change(|draft| {
+        draft.done(Job::Commit);
+        let untouched = draft.state.profile == record.prior && draft.state.loader == record.prior;
+        draft.step(&RootEvent::CommitFailed { why, untouched })
+    })
+}
+
+async fn write_default<B: Backing>(host: &SimHost<B>, record: &RootRecord) -> Result<(), SimError> {
     let target = &record.target;
     let third = Duration::from_millis(host.backing().closure(target)?.behaviour.commit_ms / 3);
     let steps: [CommitStep; 3] = [
         |draft, target| {
+            if draft.state.faults.profile_stuck {
+                return Err(SimError::Refused("the profile can't be written".to_owned()));
+            }
             draft.write_profile(target);
             Ok(())
         },
         |draft, target| {
+            if draft.state.faults.loader_stuck {
+                return Err(SimError::Refused("the boot loader can't be written".to_owned()));
+            }
             draft.write_default(target, By::Forward);
             Ok(())
         },
@@ -211,9 +231,9 @@ fn supervise(draft: &mut Draft<'_>) -> Result<(), SimError> {
                 draft.step(&RootEvent::Ended(result))?;
             }
         }
-        RootState::Committing => draft.want(Job::Commit),
+        RootState::Committing if commit_due(&record, &draft.now) => draft.want(Job::Commit),
         RootState::Reverting if !draft.state.reboot => draft.want(Job::Revert),
-        RootState::Launched | RootState::Soaking | RootState::Reverting => {}
+        RootState::Launched | RootState::Soaking | RootState::Committing | RootState::Reverting => {}
         RootState::Committed | RootState::Reverted | RootState::Overtaken | RootState::Kept => {}
     }
     Ok(())

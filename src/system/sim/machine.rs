@@ -57,6 +57,10 @@ pub struct Faults {
     pub volatile_state: bool,
     /// Its boot loader has no one-shot entry.
     pub no_oneshot: bool,
+    /// Its profile can't be written.
+    pub profile_stuck: bool,
+    /// Its boot loader can't be written.
+    pub loader_stuck: bool,
 }
 
 /// The newest signed release that was started.

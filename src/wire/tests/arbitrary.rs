@@ -8,7 +8,7 @@ use crate::model::host_rollout::{
 };
 use crate::model::id::{Attempt, BootId, Closure, HostName, JournalId, ProbeName, RolloutId};
 use crate::model::rollout::{Halt, Place, Rollout, RolloutState, WaveRules};
-use crate::model::root_record::{RootRecord, RootState, SwitchResult};
+use crate::model::root_record::{CommitTrouble, RootRecord, RootState, SwitchResult};
 use crate::model::time::{Stamp, Timestamp};
 use crate::wire::stored::{HostBody, RecordBody, RolloutBody};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -97,6 +97,7 @@ pub(crate) fn host_hold() -> impl Strategy<Value = HostHold> {
         words().prop_map(HostHold::Untrusted),
         closure().prop_map(HostHold::Quarantined),
         rollout_id().prop_map(HostHold::Busy),
+        words().prop_map(HostHold::Commit),
     ]
 }
 
@@ -347,8 +348,10 @@ pub(crate) fn root_record() -> impl Strategy<Value = RootRecord> {
     let ids = (rollout_id(), any::<u32>(), closure(), closure());
     let times = (stamp(), of(stamp()), stamp(), vec(stamp(), 0..3));
     let ends = (of(verdict()), of(words()), of(label::<BootId>()));
-    (ids, times, ends, root_state(), of((result, stamp())), terms(), span()).prop_map(
-        |(ids, times, ends, state, result, terms, agent_timeout)| RootRecord {
+    let trouble = (words(), any::<u32>(), stamp()).prop_map(|(why, tries, at)| CommitTrouble { why, tries, at });
+    let commits = (of(stamp()), of(trouble));
+    (ids, times, ends, commits, root_state(), of((result, stamp())), terms(), span()).prop_map(
+        |(ids, times, ends, commits, state, result, terms, agent_timeout)| RootRecord {
             rollout: ids.0,
             attempt: Attempt(ids.1),
             target: ids.2,
@@ -362,6 +365,8 @@ pub(crate) fn root_record() -> impl Strategy<Value = RootRecord> {
             agent_starts: times.3,
             verdict: ends.0,
             rollback_trouble: ends.1,
+            commit_began: commits.0,
+            commit_trouble: commits.1,
             terms,
             agent_timeout,
         },
