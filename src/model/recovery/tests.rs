@@ -286,6 +286,25 @@ fn a_trial_boot_is_found_again_from_the_root_record_alone() {
 }
 
 #[test]
+fn a_bad_switch_is_not_forgotten_over_a_reboot() {
+    let verdict = Verdict::UnitsFailed(vec!["nginx.service".into()]);
+    let bad = RootEvent::Ended(SwitchResult::Bad { verdict: verdict.clone(), log: String::new(), units: vec![] });
+    let root = root(&[(bad, at("one", 20)), (RootEvent::Booted(prior()), at("two", 9)), (RootEvent::RevertDone, at("two", 9))]);
+    for journal in [activating(), soaking()] {
+        let memories = Memories {
+            journal: Some(&journal),
+            root: Some(&root),
+            snapshot: None,
+            running: &prior(),
+            clean_shutdown: true,
+        };
+        let recovered = recover(&memories, &at("two", 12)).unwrap();
+        let Phase::Reverted(reverted) = recovered.state.phase else { panic!("{:?}", recovered.state.phase) };
+        assert_eq!(reverted.verdict, verdict);
+    }
+}
+
+#[test]
 fn somebody_elses_closure_is_left_alone() {
     let journal = soaking();
     let over = root(&[good(), (RootEvent::OvertakenBy(closure('c')), at("one", 100))]);

@@ -151,7 +151,12 @@ fn interrupted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep 
     if record.is_deferred() {
         return RootStep::Ignored("a deferred attempt waits over any number of boots");
     }
-    revert(record, None)
+    // Nobody judged a good target, and the attempt may be launched again; a bad one stays bad over a reboot.
+    let bad = match &record.result {
+        Some((SwitchResult::Bad { verdict, .. }, _)) => Some(verdict.clone()),
+        Some((SwitchResult::Good(_) | SwitchResult::Deferred(_), _)) | None => None,
+    };
+    revert(record, bad)
 }
 
 fn committing(record: &RootRecord, event: &RootEvent, now: &Stamp) -> RootStep {

@@ -153,6 +153,14 @@ fn a_reboot_in_the_soak_may_be_launched_again() {
 }
 
 #[test]
+fn a_reboot_does_not_forget_a_bad_switch() {
+    let failed = moved(&launched(), &bad(), &at(1, 100)).0;
+    let back = moved(&failed, &RootEvent::Booted(prior()), &at(2, 9)).0;
+    assert_eq!(back.verdict, Some(Verdict::UnitsFailed(vec!["nginx.service".into()])));
+    assert!(!moved(&back, &RootEvent::RevertDone, &at(2, 10)).0.may_relaunch());
+}
+
+#[test]
 fn a_trial_boot_that_comes_up_arms_the_dead_man_anew() {
     let record = trial();
     assert_eq!(dead_man_due(&record, &at(1, 90_000)), None, "nothing of the target runs yet");
