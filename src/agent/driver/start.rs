@@ -110,6 +110,10 @@ impl Driver {
         self.look_soon();
         let Some(progress) = self.progress(rollout) else { return };
         let attempt = progress.attempt;
+        if self.record_of(rollout, progress).is_some_and(|record| record.trial_boot.is_some()) {
+            // It is up; its guard judges it, and the next looks take what that says.
+            return;
+        }
         match within("reboot into the target", self.system.reboot(rollout, attempt)).await {
             Ok(()) => {}
             Err(SystemError::Held(hold)) => self.held_by_helper(rollout, hold),

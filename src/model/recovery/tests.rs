@@ -278,11 +278,45 @@ fn a_rewound_journal_catches_up_with_the_root_record() {
 fn a_trial_boot_is_found_again_from_the_root_record_alone() {
     let deferred = RootEvent::Ended(SwitchResult::Deferred("kernel".into()));
     let booted = RootEvent::Booted(target());
-    let root = root(&[(deferred, at("one", 20)), (RootEvent::TrialOrdered, at("one", 30)), (booted, at("two", 9))]);
-    let case = Case { journal: None, root: Some(&root), snapshot: None, running: target(), now: at("two", 12) };
+    let mut events = vec![(deferred, at("one", 20)), (RootEvent::TrialOrdered, at("one", 30)), (booted, at("two", 9))];
+    let up = root(&events);
+    let case = Case { journal: None, root: Some(&up), snapshot: None, running: target(), now: at("two", 12) };
+    check(&case, HostRolloutState::Activating, 1);
+    events.push((RootEvent::Ended(SwitchResult::Good(vec![])), at("two", 15)));
+    let judged = root(&events);
+    let case = Case { journal: None, root: Some(&judged), snapshot: None, running: target(), now: at("two", 16) };
     let recovered = check(&case, HostRolloutState::Soaking, 2);
     let Phase::Soaking(soaking) = recovered.state.phase else { panic!("soaking") };
-    assert_eq!(soaking.since, at("two", 9));
+    assert_eq!(soaking.since, at("two", 15));
+}
+
+#[test]
+fn a_trial_boot_soaks_from_its_result_and_fails_with_a_bad_one() {
+    let deferred = SwitchResult::Deferred("kernel".into());
+    let waits = play(activating(), &[(Event::ActivationDeferred("kernel".into()), at("one", 21))]);
+    let ordered = play(waits, &[(Event::DispatchAcked, at("one", 25)), (Event::TrialBootStarted, at("one", 26))]);
+    let booted = [
+        (RootEvent::Ended(deferred), at("one", 20)),
+        (RootEvent::TrialOrdered, at("one", 30)),
+        (RootEvent::Booted(target()), at("two", 9)),
+    ];
+    let ended = |result| {
+        let mut events = booted.to_vec();
+        events.push((RootEvent::Ended(result), at("two", 15)));
+        root(&events)
+    };
+    let verdict = Verdict::UnitsFailed(vec!["nginx.service".into()]);
+    let bad = SwitchResult::Bad { verdict, log: String::new(), units: vec![] };
+    let cases = [
+        (root(&booted), HostRolloutState::Deferred, 0),
+        (ended(SwitchResult::Good(vec![])), HostRolloutState::Soaking, 1),
+        (ended(bad), HostRolloutState::Failed, 1),
+    ];
+    for (root, state, events) in cases {
+        let case =
+            Case { journal: Some(&ordered), root: Some(&root), snapshot: None, running: target(), now: at("two", 16) };
+        check(&case, state, events);
+    }
 }
 
 #[test]

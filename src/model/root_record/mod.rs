@@ -83,6 +83,8 @@ pub struct RootRecord {
     pub end: Stamp,
     /// The boot that a trial boot has to bring, once ordered: the boot id it was ordered in.
     pub trial_from: Option<BootId>,
+    /// The trial boot itself, once the target came up in it: the clocks count in this boot from then on.
+    pub trial_boot: Option<BootId>,
     /// Agent starts since the result, newest last, at most 16.
     pub agent_starts: Vec<Stamp>,
     /// Why it goes or went back.
@@ -113,7 +115,7 @@ pub struct CommitTrouble {
 /// What happens to a root record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootEvent {
-    /// The switch ended, or the trial boot is up.
+    /// The switch ended, or the units of the trial boot have settled.
     Ended(SwitchResult),
     /// The agent is alive and not Failed.
     Patted,
@@ -205,6 +207,7 @@ impl RootRecord {
             deadline: Some(deadline),
             end: now.plus(launch.end_after),
             trial_from: None,
+            trial_boot: None,
             agent_starts: Vec::new(),
             verdict: None,
             rollback_trouble: None,
@@ -230,6 +233,19 @@ impl RootRecord {
         self.state == RootState::Reverted && self.verdict.is_none()
     }
 
+    /// Returns the boot in which the target was started last.
+    #[must_use]
+    pub fn boot(&self) -> &BootId {
+        let result = || self.result.as_ref().map(|(_, at)| &at.boot);
+        self.trial_boot.as_ref().or_else(result).unwrap_or(&self.started.boot)
+    }
+
+    /// Tells whether a trial boot is up and its units are not judged yet.
+    #[must_use]
+    pub fn is_unjudged_trial(&self) -> bool {
+        self.state == RootState::Soaking && self.result.is_none()
+    }
+
     pub(crate) fn result_is_good(&self) -> bool {
         matches!(self.result, Some((SwitchResult::Good(_), _)))
     }
@@ -242,10 +258,11 @@ impl RootRecord {
         Self { state, ..self.clone() }
     }
 
-    /// Arms the dead-man anew from `now`, with the full span of the attempt.
+    /// Arms the dead-man anew from `now`, with the full span of the attempt: first the units are given their time to
+    /// settle, as after a switch.
     pub(crate) fn rearmed(&self, now: &Stamp) -> Self {
         let span = self.end.uptime.saturating_sub(self.started.uptime);
-        let deadline = Some(now.plus(self.agent_timeout));
+        let deadline = Some(now.plus(self.terms.switch_limit.saturating_add(self.agent_timeout)));
         Self { deadline, end: now.plus(span), agent_starts: Vec::new(), ..self.clone() }
     }
 }

@@ -3,11 +3,12 @@
 use crate::model::facts::Verdict;
 use crate::model::fleet::OnFailure;
 use crate::model::id::Closure;
-use crate::model::root_record::{
-    CRASH_LOOP_SPAN, CRASH_LOOP_STARTS, CommitTrouble, RootEffect, RootEvent, RootRecord, RootState, RootStep, SwitchResult,
-};
 use crate::model::limit::DEAD_MAN_PERIOD;
 use crate::model::retry::Backoff;
+use crate::model::root_record::{
+    CRASH_LOOP_SPAN, CRASH_LOOP_STARTS, CommitTrouble, RootEffect, RootEvent, RootRecord, RootState, RootStep,
+    SwitchResult,
+};
 use crate::model::time::Stamp;
 use std::time::Duration;
 
@@ -56,6 +57,9 @@ fn running(record: &RootRecord, event: &RootEvent, now: &Stamp) -> RootStep {
 fn ended(record: &RootRecord, result: &SwitchResult, now: &Stamp) -> RootStep {
     if record.result.is_some() {
         return RootStep::Ignored("the result is written already");
+    }
+    if record.trial_boot.is_some() && matches!(result, SwitchResult::Deferred(_)) {
+        return RootStep::Ignored("a trial boot that is up came up well or badly");
     }
     let with = RootRecord { result: Some((result.clone(), now.clone())), agent_starts: Vec::new(), ..record.clone() };
     match result {
@@ -125,14 +129,14 @@ fn overtaken(record: &RootRecord) -> RootStep {
 /// A boot in the middle of an attempt. Without a trial boot the default was never touched: the prior is what
 /// boots, and the attempt may be launched again.
 fn booted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep {
-    let last = record.result.as_ref().map_or(&record.started, |(_, at)| at);
     match &record.trial_from {
         Some(from) if *from == now.boot => RootStep::Ignored("this is the boot that ordered the trial"),
-        None if last.boot == now.boot => RootStep::Ignored("no boot lies between"),
+        None if *record.boot() == now.boot => RootStep::Ignored("no boot lies between"),
         Some(_) if record.state == RootState::Soaking => interrupted(record, closure, now),
         Some(_) if *closure == record.target => {
-            let result = Some((SwitchResult::Good(Vec::new()), now.clone()));
-            moved(RootRecord { result, ..record.rearmed(now).in_state(RootState::Soaking) }, vec![])
+            // Up, and not judged: that is the guard's to do, once the boot has settled.
+            let (result, trial_boot) = (None, Some(now.boot.clone()));
+            moved(RootRecord { result, trial_boot, ..record.rearmed(now).in_state(RootState::Soaking) }, vec![])
         }
         Some(_) if *closure == record.prior => revert(record, Some(Verdict::BootedElsewhere)),
         Some(_) => overtaken(record),
@@ -141,8 +145,7 @@ fn booted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep {
 }
 
 fn interrupted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep {
-    let same_boot = record.result.as_ref().is_some_and(|(_, at)| at.boot == now.boot);
-    if same_boot {
+    if *record.boot() == now.boot {
         return RootStep::Ignored("no boot lies between");
     }
     if *closure != record.prior {
@@ -245,7 +248,8 @@ pub fn dead_man_due(record: &RootRecord, now: &Stamp) -> Option<Verdict> {
         RootState::Soaking => match &record.result {
             Some((SwitchResult::Bad { verdict, .. }, _)) => passed.then(|| verdict.clone()),
             _ if crash_loop(record, now) => Some(Verdict::AgentCrashLoop),
-            _ => (passed || now.reached(&record.end)).then_some(Verdict::DeadMan),
+            None => (passed || now.reached(&record.end)).then_some(Verdict::SwitchTimedOut),
+            Some(_) => (passed || now.reached(&record.end)).then_some(Verdict::DeadMan),
         },
         RootState::Committing
         | RootState::Committed

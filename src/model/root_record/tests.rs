@@ -166,9 +166,27 @@ fn a_trial_boot_that_comes_up_arms_the_dead_man_anew() {
     assert_eq!(dead_man_due(&record, &at(1, 90_000)), None, "nothing of the target runs yet");
     let up = moved(&record, &RootEvent::Booted(target()), &at(2, 9)).0;
     assert_eq!((up.state, up.end.clone()), (RootState::Soaking, at(2, 9).plus(END)));
-    assert_eq!(dead_man_due(&up, &at(2, 98)), None);
-    assert_eq!(dead_man_due(&up, &at(2, 99)), Some(Verdict::DeadMan));
+    assert_eq!(dead_man_due(&up, &at(2, 398)), None);
+    assert_eq!(dead_man_due(&up, &at(2, 399)), Some(Verdict::SwitchTimedOut), "nobody judged it");
     assert!(matches!(step(&up, &RootEvent::Booted(target()), &at(2, 30)), RootStep::Ignored(_)), "told twice");
+    let judged = moved(&up, &good(), &at(2, 40)).0;
+    assert_eq!(dead_man_due(&judged, &at(2, 130)), Some(Verdict::DeadMan));
+    assert!(matches!(step(&judged, &RootEvent::Booted(target()), &at(2, 50)), RootStep::Ignored(_)), "told again");
+}
+
+#[test]
+fn a_trial_boot_is_neither_patted_nor_committed_before_its_units_are_judged() {
+    let up = moved(&trial(), &RootEvent::Booted(target()), &at(2, 9)).0;
+    for event in [RootEvent::Patted, RootEvent::CommitAsked, deferred()] {
+        assert!(matches!(step(&up, &event, &at(2, 20)), RootStep::Ignored(_)), "{event:?}");
+    }
+    let failed = moved(&up, &bad(), &at(2, 40)).0;
+    for event in [RootEvent::Patted, RootEvent::CommitAsked] {
+        assert!(matches!(step(&failed, &event, &at(2, 41)), RootStep::Ignored(_)), "{event:?}");
+    }
+    assert_eq!(dead_man_due(&failed, &at(2, 130)), Some(Verdict::UnitsFailed(vec!["nginx.service".into()])));
+    let back = moved(&up, &RootEvent::Booted(prior()), &at(3, 9)).0;
+    assert_eq!((back.state, back.verdict), (RootState::Reverting, None), "interrupted before anybody judged it");
 }
 
 #[test]

@@ -112,6 +112,7 @@ impl<'a> Draft<'a> {
             RootEffect::WriteDefault => self.want(Job::Commit),
             RootEffect::BringBack => {
                 self.drop_job(Job::Forward);
+                self.drop_job(Job::Guard);
                 self.want(Job::DeadMan);
                 self.want(Job::Revert);
             }
@@ -121,6 +122,7 @@ impl<'a> Draft<'a> {
             }
             RootEffect::Disarm => {
                 self.drop_job(Job::Forward);
+                self.drop_job(Job::Guard);
                 self.drop_job(Job::DeadMan);
             }
         }

@@ -10,6 +10,7 @@ use crate::system::sim::draft::Draft;
 use crate::system::sim::error::SimError;
 use crate::system::sim::host::SimHost;
 use crate::system::sim::log::{Act, By};
+use crate::system::sim::orders::ignore_refused;
 use crate::system::sim::rollback::revert;
 use crate::system::sim::state::{Job, Mark};
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub async fn run<B: Backing>(backing: B, boot: BootId, job: Job, mark: Mark) -> 
         Job::Commit => commit(&host).await,
         Job::Revert => revert(&host, mark).await,
         Job::DeadMan => dead_man(&host).await,
+        Job::Guard => guard(&host).await,
     }
 }
 
@@ -135,6 +137,19 @@ fn judge(exit: Exit, failed: &[String], baseline: &[String]) -> SwitchResult {
     SwitchResult::Bad { verdict, log: format!("simulated switch: {exit}"), units: new.iter().map(log).collect() }
 }
 
+/// Waits for a trial boot to settle, and judges its units as those of a switch.
+async fn guard<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
+    let record = host.change(|draft| draft.open_record())?;
+    let (_, until_settled) = host.backing().closure(&record.target)?.behaviour.switch_times();
+    sleep(until_settled).await;
+    host.change(|draft| {
+        let failed = draft.failed_units()?;
+        let result = judge(Exit::Code(if failed.is_empty() { 0 } else { 4 }), &failed, &draft.state.baseline);
+        draft.done(Job::Guard);
+        ignore_refused(draft.step(&RootEvent::Ended(result)))
+    })
+}
+
 /// One write of a commit, or reading back.
 type CommitStep = fn(&mut Draft<'_>, &Closure) -> Result<(), SimError>;
 
@@ -231,6 +246,7 @@ fn supervise(draft: &mut Draft<'_>) -> Result<(), SimError> {
                 draft.step(&RootEvent::Ended(result))?;
             }
         }
+        RootState::Soaking if record.is_unjudged_trial() => draft.want(Job::Guard),
         RootState::Committing if commit_due(&record, &draft.now) => draft.want(Job::Commit),
         RootState::Reverting if !draft.state.reboot => draft.want(Job::Revert),
         RootState::Launched | RootState::Soaking | RootState::Committing | RootState::Reverting => {}

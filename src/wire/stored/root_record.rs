@@ -31,6 +31,8 @@ pub struct RootRecordV1 {
     pub end: StampBody,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub trial_from: Option<BootId>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub trial_boot: Option<BootId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agent_starts: Vec<StampBody>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,6 +183,7 @@ impl From<&RootRecord> for RootRecordV1 {
             deadline: record.deadline.as_ref().map(StampBody::from),
             end: (&record.end).into(),
             trial_from: record.trial_from.clone(),
+            trial_boot: record.trial_boot.clone(),
             agent_starts: record.agent_starts.iter().map(StampBody::from).collect(),
             verdict: record.verdict.as_ref().map(VerdictJson::from),
             rollback_trouble: record.rollback_trouble.clone(),
@@ -205,6 +208,7 @@ impl From<RootRecordV1> for RootRecord {
             deadline: body.deadline.map(Into::into),
             end: body.end.into(),
             trial_from: body.trial_from,
+            trial_boot: body.trial_boot,
             agent_starts: body.agent_starts.into_iter().map(Into::into).collect(),
             verdict: body.verdict.map(Into::into),
             rollback_trouble: body.rollback_trouble,

@@ -347,7 +347,7 @@ pub(crate) fn root_record() -> impl Strategy<Value = RootRecord> {
     ];
     let ids = (rollout_id(), any::<u32>(), closure(), closure());
     let times = (stamp(), of(stamp()), stamp(), vec(stamp(), 0..3));
-    let ends = (of(verdict()), of(words()), of(label::<BootId>()));
+    let ends = (of(verdict()), of(words()), of(label::<BootId>()), of(label::<BootId>()));
     let trouble = (words(), any::<u32>(), stamp()).prop_map(|(why, tries, at)| CommitTrouble { why, tries, at });
     let commits = (of(stamp()), of(trouble));
     (ids, times, ends, commits, root_state(), of((result, stamp())), terms(), span()).prop_map(
@@ -362,6 +362,7 @@ pub(crate) fn root_record() -> impl Strategy<Value = RootRecord> {
             deadline: times.1,
             end: times.2,
             trial_from: ends.2,
+            trial_boot: ends.3,
             agent_starts: times.3,
             verdict: ends.0,
             rollback_trouble: ends.1,

@@ -89,7 +89,8 @@ fn states() -> Vec<(&'static str, RootRecord)> {
         ("Launched, trial boot ordered", trial),
         ("Soaking", good.clone()),
         ("Soaking after a bad switch", ended(bad())),
-        ("Soaking after a trial boot", booted),
+        ("Soaking, trial boot not judged", booted.clone()),
+        ("Soaking after a trial boot", moved(&booted, &RootEvent::Ended(SwitchResult::Good(vec![])), &next_boot())),
         ("Committing", committing.clone()),
         ("Committing past its limit", late(&committing)),
         ("Committed", moved(&committing, &RootEvent::CommitDone, &soon())),
@@ -172,6 +173,7 @@ fn label(record: &RootRecord) -> String {
         }
         (RootState::Launched, Some(SwitchResult::Deferred(_))) => format!("{state}, deferred"),
         (RootState::Soaking, Some(SwitchResult::Bad { .. })) => format!("{state} after a bad switch"),
+        (RootState::Soaking, None) => format!("{state}, trial boot not judged"),
         (RootState::Soaking, _) if record.trial_from.is_some() => format!("{state} after a trial boot"),
         (RootState::Committing, _) if is_late(record) => format!("{state} past its limit"),
         (RootState::Reverting, _) if record.verdict.is_none() => format!("{state}, interrupted by a reboot"),
@@ -190,7 +192,7 @@ fn due(record: &RootRecord) -> String {
     let mut acts = Vec::new();
     if let Some(verdict) = record.deadline.as_ref().and_then(|at| dead_man_due(record, at)) {
         let deadline = record.deadline.as_ref().unwrap();
-        let switching = span(deadline, &record.started) == SWITCH + TIMEOUT;
+        let switching = span(deadline, &record.started) == SWITCH + TIMEOUT || record.is_unjudged_trial();
         let when = if switching { "the switch limit and the agent timeout" } else { "the agent timeout without a pat" };
         acts.push(format!("dead-man: `{}` after {when}", name(&verdict)));
     }

@@ -50,6 +50,43 @@ async fn a_trial_boot_that_fails_its_probes_boots_the_prior_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_trial_boot_whose_units_fail_is_undone() {
+    let world = World::ordered(closure("1").with(|it| {
+        it.behaviour.boot_components = "kernel 2".to_owned();
+        it.behaviour.units.insert("db.service".to_owned(), crate::system::sim::closure::UnitState::Fails);
+    }));
+    world.until(State::Reverted).await;
+    let Phase::Reverted(reverted) = world.phase() else { panic!() };
+    assert_eq!(reverted.verdict, Verdict::UnitsFailed(vec!["db.service".to_owned()]));
+    assert_eq!(world.running(), world.prior);
+    assert!(!world.plane.kinds().contains(&"probeTopologyDeclared".to_owned()), "it never soaked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_boot_soaks_from_the_moment_that_its_units_are_judged() {
+    let world = World::ordered(closure("1").with(|it| {
+        it.behaviour.boot_components = "kernel 2".to_owned();
+        it.behaviour.activate_at_ms = 0;
+        it.behaviour.switch_ms = 20_000;
+    }));
+    world.until_it("the boot", |world| world.running() == world.target).await;
+    let booted = world.secs();
+    world.until(State::Soaking).await;
+    assert!(world.secs() >= booted + 19, "soaks {} s after the boot", world.secs() - booted);
+    world.until(State::Converged).await;
+    assert!(world.secs() >= booted + 19 + SOAK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_lost_its_state_over_a_trial_boot_goes_on() {
+    let world = deferred();
+    world.until_it("the boot", |world| world.running() == world.target).await;
+    world.wipe();
+    world.until(State::Converged).await;
+    assert_eq!(world.running(), world.target);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clean_reboot_in_the_soak_starts_the_attempt_again() {
     let world = World::ordered(closure("1"));
     world.until(State::Soaking).await;
