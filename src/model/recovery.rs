@@ -112,6 +112,11 @@ impl Path {
     /// it; everything else is told by what runs.
     fn boot_since(&mut self, memories: &Memories<'_>, now: &Stamp) {
         let running = memories.running;
+        let unordered = memories.root.is_some_and(|root| root.trial_from.is_none());
+        if unordered && matches!(&self.state.phase, Phase::Deferred(deferred) if deferred.trial.is_some()) {
+            // The root helper never had the order: an ordinary reboot, and no trial boot that came up elsewhere.
+            self.take(Event::PermitLapsed("the reboot was not ordered".to_owned()), now);
+        }
         let activating = matches!(self.state.phase, Phase::Activating(_));
         let told_by_root = memories.root.is_some_and(|root| match root.state {
             RootState::Committing | RootState::Committed => *running == root.target,

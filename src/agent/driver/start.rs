@@ -3,7 +3,8 @@
 use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
 use crate::model::facts::{HostHold, Verdict};
-use crate::model::host_rollout::{Event, HostRollout, Phase};
+use crate::model::host_rollout::step::PERMIT_LIFE;
+use crate::model::host_rollout::{Deferred, Event, HostRollout, Phase};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::root_record::{RootRecord, RootState};
 use crate::system::{StartOrder, SystemError};
@@ -17,6 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 const STAGE_JITTER: Duration = Duration::from_secs(5);
 /// How long what the root helper holds back for is believed before it is asked again: the agent can't see it pass.
 const HELPER_HOLD: Duration = Duration::from_secs(60);
+/// How many reboot limits a machine that was told to reboot is waited for.
+const REBOOT_PATIENCE: u32 = 3;
 /// The part of the staging limit that the spread may take at most.
 const STAGE_JITTER_PART: u32 = 20;
 
@@ -108,12 +111,11 @@ impl Driver {
     /// Orders the trial boot. A host that can't be rebooted gives its permit back.
     pub(crate) async fn trial_boot(&mut self, rollout: &RolloutId) {
         self.look_soon();
-        let Some(progress) = self.progress(rollout) else { return };
-        let attempt = progress.attempt;
-        if self.record_of(rollout, progress).is_some_and(|record| record.trial_boot.is_some()) {
-            // It is up; its guard judges it, and the next looks take what that says.
+        if !self.read_records().await || !self.may_still_boot(rollout) {
             return;
         }
+        let Some(progress) = self.progress(rollout) else { return };
+        let attempt = progress.attempt;
         match within("reboot into the target", self.system.reboot(rollout, attempt)).await {
             Ok(()) => {}
             Err(SystemError::Held(hold)) => self.held_by_helper(rollout, hold),
@@ -124,6 +126,31 @@ impl Driver {
             Err(why @ SystemError::Failed { .. }) => {
                 tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}; trying again");
             }
+        }
+    }
+
+    /// Tells whether the trial boot is to be ordered (again). A permit is not used after its life, and a machine that
+    /// does not reboot, although it was told to, is waited for only so long.
+    fn may_still_boot(&mut self, rollout: &RolloutId) -> bool {
+        let Some(progress) = self.progress(rollout) else { return false };
+        let Phase::Deferred(Deferred { acked, trial: Some(ordered), .. }) = &progress.phase else { return false };
+        let now = self.now();
+        let lives = acked.as_ref().and_then(|acked| now.since(acked)).is_some_and(|age| age <= PERMIT_LIFE);
+        let patience = progress.terms.reboot_limit * REBOOT_PATIENCE;
+        let gone = now.reached(&ordered.plus(patience));
+        match self.record_of(rollout, progress) {
+            // It is up: its guard judges it, and the next looks take what that says.
+            Some(record) if record.trial_boot.is_some() => false,
+            Some(record) if record.trial_from.is_none() && !lives => {
+                self.record(rollout, &Event::PermitLapsed("the reboot was not ordered in time".to_owned()));
+                false
+            }
+            Some(record) if record.trial_from.is_some() && gone => {
+                let why = format!("the reboot that was ordered has not come within {patience:?}");
+                self.record(rollout, &Event::SustainedFailure(Verdict::Refused(why)));
+                false
+            }
+            Some(_) | None => true,
         }
     }
 

@@ -320,10 +320,26 @@ fn a_trial_boot_soaks_from_its_result_and_fails_with_a_bad_one() {
 }
 
 #[test]
+fn a_reboot_before_the_trial_boot_was_ordered_blames_nobody() {
+    let waits = play(activating(), &[(Event::ActivationDeferred("kernel".into()), at("one", 21))]);
+    let journal = play(waits, &[(Event::DispatchAcked, at("one", 25)), (Event::TrialBootStarted, at("one", 26))]);
+    let root = root(&[(RootEvent::Ended(SwitchResult::Deferred("kernel".into())), at("one", 20))]);
+    let case =
+        Case { journal: Some(&journal), root: Some(&root), snapshot: None, running: prior(), now: at("two", 16) };
+    let recovered = check(&case, HostRolloutState::Deferred, 2);
+    let Phase::Deferred(deferred) = recovered.state.phase else { panic!("deferred") };
+    assert_eq!((deferred.acked, deferred.trial), (None, None));
+}
+
+#[test]
 fn a_bad_switch_is_not_forgotten_over_a_reboot() {
     let verdict = Verdict::UnitsFailed(vec!["nginx.service".into()]);
     let bad = RootEvent::Ended(SwitchResult::Bad { verdict: verdict.clone(), log: String::new(), units: vec![] });
-    let root = root(&[(bad, at("one", 20)), (RootEvent::Booted(prior()), at("two", 9)), (RootEvent::RevertDone, at("two", 9))]);
+    let root = root(&[
+        (bad, at("one", 20)),
+        (RootEvent::Booted(prior()), at("two", 9)),
+        (RootEvent::RevertDone, at("two", 9)),
+    ]);
     for journal in [activating(), soaking()] {
         let memories = Memories {
             journal: Some(&journal),

@@ -113,6 +113,8 @@ impl<'a> Draft<'a> {
             RootEffect::BringBack => {
                 self.drop_job(Job::Forward);
                 self.drop_job(Job::Guard);
+                // A boot into the target that is still ordered would find nobody to guard it.
+                self.state.oneshot = None;
                 self.want(Job::DeadMan);
                 self.want(Job::Revert);
             }

@@ -1,9 +1,16 @@
 //! Reboots and power cuts.
 
-use super::world::{SOAK, World, closure, manifest, sign};
+use super::world::{SOAK, World, closure, manifest, name, rollout, sign};
+use crate::agent::journal::{Journal, Recorded};
 use crate::model::facts::Verdict;
-use crate::model::host_rollout::{HostRolloutState as State, Phase};
+use crate::model::host_rollout::{Event, HostRolloutState as State, Phase};
+use crate::system::sim::backing::Backing;
+use crate::system::sim::host::SimHost;
+use crate::system::sim::machine::Faults;
+use crate::system::sim::power::set_faults;
 use crate::wire::v1::agent::Act;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
 /// A release whose target boots other components, so that it needs a trial boot.
@@ -23,6 +30,44 @@ async fn a_target_with_other_boot_components_is_booted_once_with_a_second_permit
     let state = world.host.snapshot();
     assert_eq!((&state.booted, &state.loader), (&world.target, &world.target));
     assert_eq!(world.switches(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_to_reboot_is_not_used_by_an_agent_that_was_away_for_its_life() {
+    let world = deferred();
+    world.plane.lock().grant = super::world::Grant::Times(1);
+    world.until(State::Deferred).await;
+    world.pass(1).await;
+    world.plane.lock().grant = super::world::Grant::No;
+    let boots = world.host.snapshot().boots;
+    let away = |ms| move |draft: &mut crate::system::sim::draft::Draft<'_>| {
+        draft.state.machine.restart_delay_ms = ms;
+        Ok(())
+    };
+    world.host.change(away(90_000)).unwrap();
+    assert!(world.host.kill_agent());
+    // The intent is written, and the agent is gone before it can tell the root helper.
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (mut journal, _) = Journal::open(Box::new(world.file.clone()), &name(), &mut rng).unwrap();
+    let now = SimHost::attach(world.host.clone()).unwrap().now();
+    for event in [Event::DispatchAcked, Event::TrialBootStarted] {
+        let recorded = journal.event(&rollout(), &event, &now).unwrap();
+        assert!(matches!(recorded, Recorded::Moved(..)), "{event:?}: {recorded:?}");
+    }
+    world.pass(200).await;
+    assert_eq!(world.host.snapshot().boots, boots, "it used a permit of a minute and a half ago");
+    assert_eq!(world.plane.kinds().last().map(String::as_str), Some("permitLapsed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_does_not_reboot_when_told_to_is_not_waited_for_for_ever() {
+    let world = deferred();
+    set_faults(&world.host, &Faults { never_reboots: true, ..Faults::default() }).unwrap();
+    world.until(State::Reverted).await;
+    let Phase::Reverted(reverted) = world.phase() else { panic!() };
+    assert!(matches!(reverted.verdict, Verdict::Refused(_)), "{:?}", reverted.verdict);
+    let state = world.host.snapshot();
+    assert_eq!((state.running, state.oneshot), (world.prior.clone(), None));
 }
 
 #[tokio::test(start_paused = true)]
