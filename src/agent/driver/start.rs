@@ -116,7 +116,11 @@ impl Driver {
         }
         let Some(progress) = self.progress(rollout) else { return };
         let attempt = progress.attempt;
-        match within("reboot into the target", self.system.reboot(rollout, attempt)).await {
+        let Some(offer) = self.offers.get(rollout) else {
+            self.fetch(rollout);
+            return;
+        };
+        match within("reboot into the target", self.system.reboot(rollout, attempt, &offer.text)).await {
             Ok(()) => {}
             Err(SystemError::Held(hold)) => self.held_by_helper(rollout, hold),
             Err(why @ (SystemError::Refused(_) | SystemError::Unknown(..))) => {

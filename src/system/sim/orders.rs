@@ -120,16 +120,19 @@ impl<B: Backing> SimHost<B> {
         })
     }
 
-    pub(crate) fn reboot_now(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SimError> {
+    pub(crate) fn reboot_now(&self, rollout: &RolloutId, attempt: Attempt, release: &str) -> Result<(), SimError> {
         let state = self.look()?;
         let record = find(&state, rollout, attempt)?;
         if record.trial_from.as_ref() == Some(&state.boot) {
             return Ok(());
         }
         let target = self.backing().closure(&record.target)?;
+        let kept = release_name(rollout, attempt);
         let verified = if state.machine.verify {
-            let release = self.backing().kept_release(&release_name(rollout, attempt))?;
-            Some(check::verified(&release, &self.running()?)?)
+            let running = self.running()?;
+            let verified = check::verified(release, &running)?;
+            check::same(&check::verified(&self.backing().kept_release(&kept)?, &running)?, &verified)?;
+            Some(verified)
         } else {
             None
         };
@@ -139,6 +142,7 @@ impl<B: Backing> SimHost<B> {
             check::trial_boot(draft.state, &target)?;
             if let Some(verified) = &verified {
                 check::time(draft, verified)?;
+                self.backing().keep_release(&kept, release)?;
             }
             draft.step(&RootEvent::TrialOrdered)?;
             draft.state.oneshot = Some(target.path.clone());

@@ -57,8 +57,8 @@ impl<B: Backing> System for SimHost<B> {
         self.revert_now(rollout, attempt, &event).map_err(|error| error.on("revert"))
     }
 
-    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SystemError> {
-        self.reboot_now(rollout, attempt).map_err(|error| error.on("reboot"))
+    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt, release: &str) -> Result<(), SystemError> {
+        self.reboot_now(rollout, attempt, release).map_err(|error| error.on("reboot"))
     }
 
     async fn observe(&self) -> Result<Observation, SystemError> {

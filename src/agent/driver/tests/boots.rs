@@ -1,9 +1,10 @@
 //! Reboots and power cuts.
 
-use super::world::{SOAK, World, closure, manifest, name, rollout, sign};
+use super::world::{SOAK, START, World, closure, manifest, name, renew, rollout, sign};
 use crate::agent::journal::{Journal, Recorded};
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::{Event, HostRolloutState as State, Phase};
+use crate::model::time::Timestamp;
 use crate::system::sim::backing::Backing;
 use crate::system::sim::host::SimHost;
 use crate::system::sim::machine::Faults;
@@ -40,9 +41,11 @@ async fn a_permit_to_reboot_is_not_used_by_an_agent_that_was_away_for_its_life()
     world.pass(1).await;
     world.plane.lock().grant = super::world::Grant::No;
     let boots = world.host.snapshot().boots;
-    let away = |ms| move |draft: &mut crate::system::sim::draft::Draft<'_>| {
-        draft.state.machine.restart_delay_ms = ms;
-        Ok(())
+    let away = |ms| {
+        move |draft: &mut crate::system::sim::draft::Draft<'_>| {
+            draft.state.machine.restart_delay_ms = ms;
+            Ok(())
+        }
     };
     world.host.change(away(90_000)).unwrap();
     assert!(world.host.kill_agent());
@@ -57,6 +60,21 @@ async fn a_permit_to_reboot_is_not_used_by_an_agent_that_was_away_for_its_life()
     world.pass(200).await;
     assert_eq!(world.host.snapshot().boots, boots, "it used a permit of a minute and a half ago");
     assert_eq!(world.plane.kinds().last().map(String::as_str), Some("permitLapsed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_renewed_before_the_reboot_is_the_one_that_counts() {
+    let world = deferred();
+    world.plane.lock().grant = super::world::Grant::Times(1);
+    world.until(State::Deferred).await;
+    let days = 8 * 86_400_000;
+    world.host.set_wall_offset(days);
+    let renewed = renew(&manifest(&world.target), 5, Timestamp(START + days - 60_000));
+    world.plane.set_release(renewed);
+    world.plane.lock().grant = super::world::Grant::Yes;
+    world.plane.order(1, Act::Start);
+    world.until(State::Converged).await;
+    assert_eq!(world.host.snapshot().booted, world.target);
 }
 
 #[tokio::test(start_paused = true)]

@@ -402,8 +402,12 @@ pub(crate) fn manifest(target: &Closure) -> Value {
 }
 
 pub(crate) fn sign(manifest: &Value, sequence: u64) -> String {
+    renew(manifest, sequence, Timestamp(START - 60_000))
+}
+
+/// Signs a release with a lease of seven days from this date on.
+pub(crate) fn renew(manifest: &Value, sequence: u64, issued: Timestamp) -> String {
     let release = draft(&manifest.to_string()).unwrap();
-    let issued = Timestamp(START - 60_000);
     let lease = Lease { sequence, issued, expires: issued.plus(Duration::from_secs(7 * 86_400)) };
     serde_json::to_string(&sign_release(&release, &[key()], &lease).unwrap()).unwrap()
 }
