@@ -121,7 +121,7 @@ impl Driver {
     }
 
     /// A soak that waits for probes has them running.
-    fn probes_again(&mut self, rollout: &RolloutId) {
+    pub(crate) fn probes_again(&mut self, rollout: &RolloutId) {
         if self.watch.as_ref().is_none_or(|watch| watch.rollout != *rollout) {
             self.effects.push_back((rollout.clone(), Effect::StartProbes));
         }

@@ -14,8 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long fresh probes get to speak before a failure clock that ran out earlier counts without them.
-const FRESH_RESULTS: Duration = Duration::from_secs(10);
+/// The part of its interval within which a probe begins its first check.
+const FIRST_CHECK: u32 = 4;
+/// How much longer than its limit a check may take until its result is here, as a part of the limit.
+const LATE_RESULT: u32 = 10;
+/// How often a silent probe is looked for while it is waited for.
+const SILENCE_LOOK: Duration = Duration::from_secs(1);
 /// How long to wait before a commit that was not taken is asked for again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// While so many events wait to be taken, failures after the commit are not recorded: they are facts, and the
@@ -41,6 +45,8 @@ pub struct Watch {
     round: u64,
     enforced: BTreeSet<ProbeName>,
     passed: BTreeSet<ProbeName>,
+    /// When the first result of each has to be here, from the start.
+    first_by: BTreeMap<ProbeName, Duration>,
     _probes: Probes,
 }
 
@@ -64,12 +70,15 @@ impl Driver {
         }
         let enforced = |spec: &&Spec| spec.mode == ProbeMode::Enforce;
         let enforced = specs.iter().filter(enforced).map(|spec| spec.name.clone()).collect();
+        let first = |spec: &Spec| spec.interval / FIRST_CHECK + spec.timeout + spec.timeout / LATE_RESULT;
+        let first_by = specs.iter().map(|spec| (spec.name.clone(), first(spec))).collect();
         self.round += 1;
         let pace = if why == Why::After { Pace::Lazy } else { Pace::Declared };
         let schedule = Schedule { specs, pace, round: self.round, seed: self.rng.next_u64() };
         let probes = Probes::start(schedule, &self.system, &self.net, &self.report_to);
         let (rollout, round, since) = (rollout.clone(), self.round, Instant::now());
-        self.watch = Some(Watch { rollout, why, since, round, enforced, passed: BTreeSet::new(), _probes: probes });
+        let passed = BTreeSet::new();
+        self.watch = Some(Watch { rollout, why, since, round, enforced, passed, first_by, _probes: probes });
         self.check_round();
     }
 
@@ -145,8 +154,8 @@ impl Driver {
         }
     }
 
-    /// An `enforce` probe has failed for the whole failure time. Probes that were started anew are heard first: a
-    /// fresh pass clears the clock. Where somebody else switched the host meanwhile, the probes say nothing of the
+    /// An `enforce` probe has failed for the whole failure time. Where none fails any more, those that have not said
+    /// anything yet are heard first: their pass clears the clock, and only their silence or failure counts. Where somebody else switched the host meanwhile, the probes say nothing of the
     /// target: the next look finds out who did.
     pub(crate) async fn failure_sustained(&mut self, rollout: &RolloutId, soaking: &Soaking) {
         match within("look at the machine", self.system.observe()).await {
@@ -162,15 +171,25 @@ impl Driver {
         }
         let mut names = soaking.failing_probes();
         if names.is_empty() {
-            let young = self.watch.as_ref().is_some_and(|watch| watch.since.elapsed() < FRESH_RESULTS);
-            if young {
-                self.nap(rollout, Duration::from_millis(100));
+            names = self.overdue_probes(rollout, soaking);
+            if names.is_empty() {
+                self.probes_again(rollout);
+                self.nap(rollout, SILENCE_LOOK);
                 return;
             }
-            let silent = soaking.probes.iter().flatten().filter(|(_, probe)| probe.mode == ProbeMode::Enforce);
-            names = silent.map(|(name, _)| name.clone()).collect();
         }
         self.judge(rollout, Verdict::ProbesFailed(names)).await;
+    }
+
+    /// The `enforce` probes that have said nothing since they were started, although they had the time to.
+    fn overdue_probes(&self, rollout: &RolloutId, soaking: &Soaking) -> Vec<ProbeName> {
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.rollout == *rollout) else { return Vec::new() };
+        let age = watch.since.elapsed();
+        let silent = |(name, probe): &(&ProbeName, &Probe)| {
+            let due = watch.first_by.get(*name).is_none_or(|first| age >= *first);
+            probe.mode == ProbeMode::Enforce && probe.last.is_none() && due
+        };
+        soaking.probes.iter().flatten().filter(silent).map(|(name, _)| name.clone()).collect()
     }
 
     /// Fetches what the commit will need, so that the end of the soak waits for nothing.

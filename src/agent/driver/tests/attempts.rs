@@ -131,6 +131,32 @@ async fn a_probe_that_fails_for_the_failure_time_is_a_verdict_also_without_a_con
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_has_not_spoken_yet_is_not_blamed_for_one_that_failed_for_a_moment() {
+    let good = closure("1").with(|it| {
+        it.health_checks = serde_json::json!({"version": 1, "probes": [
+            {"name": "web", "kind": "unit", "unit": "web.service", "intervalMs": 2000, "timeoutMs": 1000},
+            {"name": "slow", "kind": "unit", "unit": "db.service", "intervalMs": 1_800_000, "timeoutMs": 5000},
+        ]})
+        .to_string();
+        it.behaviour.units.insert("db.service".to_owned(), UnitState::Ok);
+    });
+    let mut broken = good.clone();
+    broken.behaviour.units.insert("web.service".to_owned(), UnitState::Fails);
+    let world = World::start(good.clone());
+    let mut long = manifest(&world.target);
+    long["policy"]["soakMs"] = 1_200_000.into();
+    world.plane.set_release(sign(&long, 5));
+    world.plane.order(1, Act::Start);
+    world.until(State::Soaking).await;
+    world.host.add_closure(broken);
+    world
+        .until_it("a failure", |world| matches!(world.phase(), Phase::Soaking(it) if it.failing_since.is_some()))
+        .await;
+    world.host.add_closure(good);
+    world.until(State::Converged).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_that_breaks_the_network_is_undone() {
     let world = World::ordered(closure("1").with(|it| it.behaviour.network = Network::Broken));
     world.until_it("the switch", |world| world.running() == world.target).await;
