@@ -2,11 +2,12 @@
 
 use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
+use crate::model::effect::Effect;
 use crate::model::facts::{HostHold, Verdict};
 use crate::model::host_rollout::step::PERMIT_LIFE;
 use crate::model::host_rollout::{Deferred, Event, HostRollout, Phase};
 use crate::model::id::{Closure, RolloutId};
-use crate::model::root_record::{RootRecord, RootState};
+use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::system::{StartOrder, SystemError};
 use rand::Rng;
 use std::sync::Arc;
@@ -22,6 +23,12 @@ const HELPER_HOLD: Duration = Duration::from_secs(60);
 const REBOOT_PATIENCE: u32 = 3;
 /// The part of the staging limit that the spread may take at most.
 const STAGE_JITTER_PART: u32 = 20;
+
+/// Tells whether the root helper has begun what the last permit was for.
+fn is_begun(record: &RootRecord) -> bool {
+    let waits = matches!(record.result, Some((SwitchResult::Deferred(_), _))) && record.trial_from.is_none();
+    !waits && !record.may_relaunch()
+}
 
 impl Driver {
     /// Fetches and pins the target beside the loop.
@@ -78,8 +85,13 @@ impl Driver {
         if !self.read_records().await || self.record_of(rollout, &progress).is_some_and(|it| !it.may_relaunch()) {
             return;
         }
+        // A permit is not used after its life, whatever kept the agent from using it.
+        if self.now().since(&activating.acked).is_none_or(|age| age > PERMIT_LIFE) {
+            self.record(rollout, &Event::PermitLapsed("not started within the life of the permit".to_owned()));
+            return;
+        }
         let Some(offer) = self.offers.get(rollout) else {
-            self.fetch(rollout);
+            self.fetch_for_start(rollout);
             return;
         };
         if self.running() != Some(&activating.prior) {
@@ -117,7 +129,7 @@ impl Driver {
         let Some(progress) = self.progress(rollout) else { return };
         let attempt = progress.attempt;
         let Some(offer) = self.offers.get(rollout) else {
-            self.fetch(rollout);
+            self.fetch_for_start(rollout);
             return;
         };
         match within("reboot into the target", self.system.reboot(rollout, attempt, &offer.text)).await {
@@ -131,6 +143,36 @@ impl Driver {
                 tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}; trying again");
             }
         }
+    }
+
+    /// Fetches the release that a start needs after a restart of the agent; where that was just tried in vain, the
+    /// permit is given back.
+    fn fetch_for_start(&mut self, rollout: &RolloutId) {
+        if self.is_napping(rollout) {
+            self.record(rollout, &Event::PermitLapsed("the release that was to be started is not here".to_owned()));
+        } else {
+            self.fetch(rollout);
+        }
+    }
+
+    /// Goes on with a start that waited for its release, whether that came or not.
+    pub(crate) fn start_with_release(&mut self, rollout: &RolloutId) {
+        let waits = self.progress(rollout).filter(|own| self.record_of(rollout, own).is_none_or(|it| !is_begun(it)));
+        let effect = match waits.map(|own| &own.phase) {
+            Some(Phase::Activating(_)) => Effect::StartSwitch,
+            Some(Phase::Deferred(deferred)) if deferred.trial.is_some() => Effect::TrialBoot,
+            Some(
+                Phase::Pending(_)
+                | Phase::Deferred(_)
+                | Phase::Soaking(_)
+                | Phase::Converged(_)
+                | Phase::Failed(_)
+                | Phase::Reverted(_)
+                | Phase::Cancelled(_),
+            )
+            | None => return,
+        };
+        self.effects.push_back((rollout.clone(), effect));
     }
 
     /// Tells whether the trial boot is to be ordered (again). A permit is not used after its life, and a machine that
