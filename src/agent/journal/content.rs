@@ -14,6 +14,9 @@ use std::collections::BTreeSet;
 pub const ROLLOUTS_KEPT: usize = 3;
 /// At most so many acknowledged events are kept, whatever rollouts they belong to.
 pub const ACKED_KEPT: u64 = 2000;
+/// A new journal begins with at most so many rollouts: a control plane refuses a longer base, and a longer list in
+/// the heartbeat.
+pub const BASE_KEPT: usize = 64;
 /// At most so many lines of an unknown kind are kept, the newest.
 const UNKNOWN_KEPT: usize = 64;
 
@@ -101,7 +104,9 @@ impl Content {
             let to = (!damaged).then_some(old.last_seq);
             lost.push(Lost { journal: old.journal.clone(), from, to });
         }
+        let kept: BTreeSet<_> = self.worth_most().into_iter().collect();
         let mut rollouts = old.rollouts.clone();
+        rollouts.retain(|id, _| kept.contains(id));
         for tracked in rollouts.values_mut() {
             tracked.last_seq = 0;
         }
@@ -131,6 +136,16 @@ impl Content {
             now.apply(&entry)?;
         }
         Ok(Self { base, lines, book: now })
+    }
+
+    /// The rollouts that a new journal begins with: what has to be remembered, what is open first, no more than the
+    /// control plane takes in one base.
+    fn worth_most(&self) -> Vec<RolloutId> {
+        let rollouts = self.book.rollouts.iter().filter(|(id, _)| self.needs(id));
+        let mut worth: Vec<_> =
+            rollouts.map(|(id, tracked)| (!tracked.progress.is_final(), tracked.last_seq, id.clone())).collect();
+        worth.sort();
+        worth.into_iter().rev().take(BASE_KEPT).map(|(_, _, id)| id).collect()
     }
 
     /// Tells whether a rollout has to be remembered: it is one of the newest, is open, or has events that the

@@ -300,6 +300,30 @@ fn a_fenced_journal_goes_on_under_a_new_id_and_marks_what_was_not_taken() {
 }
 
 #[test]
+fn a_fenced_journal_of_very_many_rollouts_goes_on_with_as_many_as_a_base_takes() {
+    for acked in [true, false] {
+        let file = MemoryFile::default();
+        let (mut journal, _) = open(&file);
+        for n in 1..=70 {
+            begin(&mut journal, n);
+            if n > 1 {
+                step_to_soaking(&mut journal, n);
+                finish(&mut journal, n);
+            }
+        }
+        if acked {
+            journal.acked(journal.book().last_seq, &store(1)).unwrap();
+        }
+        journal.renew(&mut rng()).unwrap();
+        let kept: Vec<_> = journal.book().rollouts.keys().cloned().collect();
+        assert_eq!(kept.len(), if acked { content::ROLLOUTS_KEPT + 1 } else { content::BASE_KEPT });
+        assert!(kept.contains(&id(1)), "what is open is never left out");
+        assert!([68, 69, 70].iter().all(|n| kept.contains(&id(*n))), "the newest are kept");
+        assert_eq!(journal.base_body().rollouts.len(), kept.len());
+    }
+}
+
+#[test]
 fn a_store_mark_only_grows_within_one_store() {
     let file = sample();
     let (mut journal, _) = open(&file);
