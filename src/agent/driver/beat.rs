@@ -58,7 +58,7 @@ impl Driver {
             holds: holds.iter().map(HostHoldBody::from).collect(),
             rollouts: rollouts.collect(),
             store_seen: book.store.clone(),
-            quarantined: book.quarantined.iter().cloned().collect(),
+            quarantined: book.quarantined.clone(),
         };
         self.link.reporting = holds;
         beat

@@ -324,6 +324,17 @@ fn a_fenced_journal_of_very_many_rollouts_goes_on_with_as_many_as_a_base_takes()
 }
 
 #[test]
+fn only_so_many_quarantined_closures_are_kept_and_the_oldest_go_first() {
+    let file = MemoryFile::default();
+    let (mut journal, _) = open(&file);
+    (1..=70).for_each(|n| journal.quarantine(&closure(n), false).unwrap());
+    let kept: Vec<_> = (7..=70).map(closure).collect();
+    assert_eq!(journal.book().quarantined, kept);
+    journal.renew(&mut rng()).unwrap();
+    assert_eq!(open(&file).0.book().quarantined, kept);
+}
+
+#[test]
 fn a_store_mark_only_grows_within_one_store() {
     let file = sample();
     let (mut journal, _) = open(&file);
