@@ -38,7 +38,11 @@ impl Driver {
             Effect::TrialBoot => self.trial_boot(rollout).await,
             Effect::StartProbes => {
                 // The target may have been switched to a moment ago: its settings, not those of the prior.
-                self.reload().await;
+                if !self.reload().await {
+                    // The prior's probes would say nothing about the target. Without any, nothing is committed.
+                    self.watch = None;
+                    return;
+                }
                 self.look_soon();
                 self.stay_in_touch(rollout);
                 self.watch(rollout, Why::Soak);

@@ -82,6 +82,9 @@ impl Driver {
             self.record(rollout, &Event::Overtaken(stranger));
         }
         self.settle_rollback(rollout);
+        if matches!(self.progress(rollout).map(|own| &own.phase), Some(Phase::Soaking(_))) {
+            self.probes_again(rollout);
+        }
         self.carry_out().await;
         self.pat(rollout).await;
     }

@@ -233,9 +233,12 @@ impl Driver {
         self.reload().await;
     }
 
-    /// Reads again what the running closure tells its agent, and connects to the control plane it names.
-    pub(crate) async fn reload(&mut self) {
-        match within("read the agent's settings", self.system.settings()).await {
+    /// Reads again what the running closure tells its agent, and connects to the control plane it names; false when
+    /// it could not be read.
+    pub(crate) async fn reload(&mut self) -> bool {
+        let read = within("read the agent's settings", self.system.settings()).await;
+        let could = read.is_ok();
+        match read {
             Ok(settings) if settings == self.settings => {}
             Ok(settings) => {
                 if settings.trust != self.settings.trust {
@@ -247,6 +250,7 @@ impl Driver {
             }
             Err(why) => tracing::warn!(host.name = %self.host, "{why}"),
         }
+        could
     }
 }
 

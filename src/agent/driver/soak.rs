@@ -207,8 +207,9 @@ impl Driver {
             self.nap(rollout, COMMIT_RETRY.min(self.patience()));
             return;
         }
-        // What the journal could not take counts as much as what it did.
-        if self.running() != Some(&progress.terms.target) || self.in_doubt(rollout) {
+        // What the journal could not take counts as much as what it did; without probes nobody knows.
+        let watched = self.watch.as_ref().is_some_and(|watch| watch.rollout == *rollout && watch.why == Why::Soak);
+        if self.running() != Some(&progress.terms.target) || self.in_doubt(rollout) || !watched {
             self.nap(rollout, COMMIT_RETRY);
             return;
         }

@@ -8,3 +8,4 @@ mod delivery;
 mod holds;
 mod disk;
 mod commits;
+mod settings;

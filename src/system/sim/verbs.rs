@@ -105,7 +105,13 @@ impl<B: Backing> System for SimHost<B> {
     }
 
     async fn settings(&self) -> Result<AgentSettings, SystemError> {
-        let running = self.running().map_err(|error| error.on("read its agent's settings"))?;
+        let read = || {
+            if self.look()?.faults.settings_unreadable {
+                return Err(SimError::Refused("the agent's settings can't be read".to_owned()));
+            }
+            self.running()
+        };
+        let running = read().map_err(|error: SimError| error.on("read its agent's settings"))?;
         Ok(AgentSettings {
             control_plane: running.agent.control_plane,
             health_checks: running.health_checks,
