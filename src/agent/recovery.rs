@@ -31,6 +31,7 @@ impl Driver {
     pub(crate) async fn recover(&mut self) {
         (self.say)("recovering");
         while !self.read_records().await || self.running().is_none() {
+            self.alive.turn();
             sleep(RECORDS_RETRY).await;
             if let Ok(seen) = within("look at the machine", self.system.observe()).await {
                 self.seen = seen;

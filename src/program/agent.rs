@@ -2,9 +2,10 @@
 
 use crate::agent::config::{Config, MAX_CONFIG};
 use crate::agent::journal::file::DiskFile;
-use crate::agent::{Connect, Parts};
+use crate::agent::{Connect, Parts, STALL};
 use crate::client::Transport;
 use crate::client::http::HttpTransport;
+use crate::runtime::alive::Alive;
 use crate::runtime::log::{LogFormat, start};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
 use crate::runtime::{entropy, systemd};
@@ -134,7 +135,9 @@ async fn live(config: Config) -> Result<(), String> {
         Err(why) => Err(why.to_string()),
     });
     systemd::ready("starting");
-    tokio::spawn(systemd::watchdog(stop.clone(), || true));
+    let alive = Alive::new();
+    let watched = alive.clone();
+    tokio::spawn(systemd::watchdog(stop.clone(), move || watched.within(STALL)));
     let parts = Parts {
         host: config.host,
         clock: machine.clock(),
@@ -145,6 +148,7 @@ async fn live(config: Config) -> Result<(), String> {
         net: crate::agent::real_net(),
         say: Box::new(systemd::status),
         heartbeat_floor: config.heartbeat_floor,
+        alive,
         stop,
     };
     crate::agent::run(parts).await.map_err(|why| chain(&why))?;

@@ -36,6 +36,7 @@ use crate::model::root_record::RootRecord;
 use crate::model::time::Stamp;
 use crate::probe::net::ProbeNet;
 use crate::probe::runner::{QUEUE, Report};
+use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
 use crate::system::{AgentSettings, Observation, System, SystemError};
 use crate::wire::v1::agent::{HostRolloutSnapshot, Order};
@@ -72,6 +73,7 @@ pub struct Driver {
     pub(crate) net: Arc<dyn ProbeNet>,
     pub(crate) say: Say,
     pub(crate) said: String,
+    pub(crate) alive: Alive,
     pub(crate) heartbeat_floor: Duration,
     pub(crate) journal: Journal,
     /// Why the journal could not be written last, and when it is tried again.
@@ -128,6 +130,7 @@ impl Driver {
             net: parts.net,
             say: parts.say,
             said: String::new(),
+            alive: parts.alive,
             heartbeat_floor: parts.heartbeat_floor,
             journal: Journal::with(parts.journal, content),
             disk: None,
@@ -189,6 +192,7 @@ impl Driver {
     /// Does everything that is due now.
     async fn turn(&mut self) -> Option<Exit> {
         let now = Instant::now();
+        self.alive.turn();
         if self.disk.as_ref().is_some_and(|(_, at)| *at <= now) {
             self.try_disk();
         }
@@ -256,6 +260,7 @@ impl Driver {
 
 async fn first_look(parts: &mut Parts) -> (Observation, AgentSettings) {
     loop {
+        parts.alive.turn();
         let seen = within("look at the machine", parts.system.observe()).await;
         let settings = within("read the agent's settings", parts.system.settings()).await;
         match (seen, settings) {

@@ -8,6 +8,7 @@ use crate::model::host_rollout::{Event, HostRollout, HostRolloutState, Phase, St
 use crate::model::id::{Attempt, Closure, HostName, RolloutId, StoreId};
 use crate::model::time::{Stamp, Timestamp};
 use crate::probe::net::RealNet;
+use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
 use crate::runtime::signals::Shutdown;
 use crate::system::sim::closure::{SimClosure, UnitState};
@@ -550,6 +551,7 @@ fn parts(host: SimHost<MemoryHost>, plane: &Plane, file: &MemoryFile, start: u64
         net: Arc::new(RealNet),
         say: Box::new(|_| ()),
         heartbeat_floor: Duration::from_secs(1),
+        alive: Alive::new(),
         stop,
     }
 }
