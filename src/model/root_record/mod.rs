@@ -11,8 +11,10 @@
 //! with profile and loader read back as the prior.
 
 pub mod step;
+pub mod wake;
 
 pub use crate::model::root_record::step::{commit_due, dead_man_due, step};
+pub use crate::model::root_record::wake::Ticks;
 
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::Terms;

@@ -224,6 +224,42 @@ fn policy_keep_leaves_the_target_to_a_person() {
     assert!(kept.is_final());
 }
 
+/// Ticks every ten seconds up to a reading, as a machine that is awake does.
+fn awake_until(ticks: &mut Ticks, record: &RootRecord, (from, to): (u64, u64)) {
+    for uptime in (from..=to).step_by(10) {
+        assert_eq!(ticks.tick(record, &at(1, uptime), Duration::from_secs(10)), None, "at {uptime} s");
+    }
+}
+
+#[test]
+fn a_machine_that_slept_gives_its_agent_one_chance_to_pat() {
+    let (record, period) = (moved(&soaking(), &RootEvent::Patted, &at(1, 200)).0, Duration::from_secs(10));
+    let mut slept = Ticks::default();
+    awake_until(&mut slept, &record, (200, 250));
+    assert_eq!(slept.tick(&record, &at(1, 1500), period), None, "just woken up");
+    let mut alive = slept.clone();
+    let patted = moved(&record, &RootEvent::Patted, &at(1, 1508)).0;
+    awake_until(&mut alive, &patted, (1510, 1590));
+    assert_eq!(alive.tick(&patted, &at(1, 1600), period), Some(Verdict::DeadMan));
+    awake_until(&mut slept, &record, (1510, 1520));
+    assert_eq!(slept.tick(&record, &at(1, 1530), period), Some(Verdict::DeadMan), "it had its chance");
+}
+
+#[test]
+fn sleep_excuses_nothing_but_the_agents_silence() {
+    let (record, period) = (moved(&soaking(), &RootEvent::Patted, &at(1, 200)).0, Duration::from_secs(10));
+    let woken = |record: &RootRecord, now: u64| {
+        let mut ticks = Ticks { last: Some(at(1, 250)), woke: None };
+        ticks.tick(record, &at(1, now), period)
+    };
+    assert_eq!(woken(&record, END.as_secs()), Some(Verdict::DeadMan), "never past the end");
+    let failed = moved(&launched(), &bad(), &at(1, 200)).0;
+    assert_eq!(woken(&failed, 1500), Some(Verdict::UnitsFailed(vec!["nginx.service".into()])));
+    assert_eq!(woken(&launched(), 1500), Some(Verdict::SwitchTimedOut));
+    let mut late = Ticks { last: Some(at(1, 250)), woke: None };
+    assert_eq!(late.tick(&record, &at(1, 290), period), Some(Verdict::DeadMan), "a late tick is no sleep");
+}
+
 fn commit_failed(untouched: bool) -> RootEvent {
     RootEvent::CommitFailed { why: "/boot is read-only".into(), untouched }
 }
@@ -289,7 +325,9 @@ fn may_follow(before: &RootRecord, event: &RootEvent, after: &RootRecord) -> boo
     match (before.state, after.state) {
         (S::Committed | S::Reverted | S::Overtaken | S::Kept, _) => false,
         (S::Committing, S::Committing | S::Committed | S::Overtaken) => true,
-        (S::Committing, S::Reverting) => undone_by_boot() || matches!(event, RootEvent::CommitFailed { untouched: true, .. }),
+        (S::Committing, S::Reverting) => {
+            undone_by_boot() || matches!(event, RootEvent::CommitFailed { untouched: true, .. })
+        }
         // Under policy `keep` only; the histories revert.
         (S::Committing, S::Launched | S::Soaking | S::Reverted | S::Kept) => false,
         (S::Reverting, next) => matches!(next, S::Reverting | S::Reverted | S::Overtaken),

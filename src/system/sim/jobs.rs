@@ -3,7 +3,7 @@
 
 use crate::model::facts::{UnitFailure, Verdict};
 use crate::model::id::{BootId, Closure};
-use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, commit_due, dead_man_due};
+use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, Ticks, commit_due};
 use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentFile, AgentKind, SimClosure, SwitchOutcome};
 use crate::system::sim::draft::Draft;
@@ -205,6 +205,7 @@ async fn write_default<B: Backing>(host: &SimHost<B>, record: &RootRecord) -> Re
 
 async fn dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
     let period = Duration::from_millis(host.look()?.machine.dead_man_ms.max(1));
+    let mut ticks = Ticks::default();
     loop {
         sleep(period).await;
         let goes_on = host.change(|draft| {
@@ -213,7 +214,7 @@ async fn dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
                 draft.done(Job::DeadMan);
                 return Ok(false);
             };
-            if let Some(verdict) = dead_man_due(&record, &draft.now) {
+            if let Some(verdict) = ticks.tick(&record, &draft.now, period) {
                 draft.log(Act::DeadManFired { verdict: format!("{verdict:?}") });
                 draft.step(&RootEvent::RevertAsked(verdict))?;
             }
