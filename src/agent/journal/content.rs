@@ -130,7 +130,7 @@ impl Content {
         let unknown = folded.iter().filter(|kept| !kept.known).rev().take(UNKNOWN_KEPT);
         let mut lines: Vec<_> = unknown.cloned().collect();
         lines.reverse();
-        lines.extend(rest.iter().filter(|kept| kept.seq.is_some() || !kept.known || is_open(kept)).cloned());
+        lines.extend(rest.iter().filter(|kept| kept.seq.is_some() || !kept.known || is_replayed(kept)).cloned());
         let mut now = base.clone();
         for entry in lines.iter().filter_map(Kept::entry) {
             now.apply(&entry)?;
@@ -173,8 +173,10 @@ impl Content {
     }
 }
 
-fn is_open(kept: &Kept) -> bool {
-    matches!(kept.entry(), Some(Entry::Open(_)))
+/// Tells whether a line has to stay between the events, since they mean something else without it: an attempt that
+/// opens, a quarantine that is lifted after the failure that began it.
+fn is_replayed(kept: &Kept) -> bool {
+    matches!(kept.entry(), Some(Entry::Open(_) | Entry::Quarantine(_)))
 }
 
 /// Makes a journal id.

@@ -324,6 +324,21 @@ fn a_fenced_journal_of_very_many_rollouts_goes_on_with_as_many_as_a_base_takes()
 }
 
 #[test]
+fn a_quarantine_that_was_lifted_does_not_come_back_with_compaction() {
+    let file = MemoryFile::default();
+    let (mut journal, _) = open(&file);
+    begin(&mut journal, 1);
+    step_to_soaking(&mut journal, 1);
+    journal.event(&id(1), &Event::SustainedFailure(Verdict::DeadMan), &at(90)).unwrap();
+    let target = journal.book().quarantined.clone();
+    assert_eq!(target.len(), 1);
+    journal.quarantine(&target[0], true).unwrap();
+    journal.put(journal.content.compacted().unwrap()).unwrap();
+    assert!(journal.book().quarantined.is_empty());
+    assert!(open(&file).0.book().quarantined.is_empty(), "read again");
+}
+
+#[test]
 fn only_so_many_quarantined_closures_are_kept_and_the_oldest_go_first() {
     let file = MemoryFile::default();
     let (mut journal, _) = open(&file);
