@@ -1,6 +1,6 @@
 use super::*;
 use crate::agent::journal::file::MemoryFile;
-use crate::model::facts::{ProbeMode, ProbeOutcome};
+use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
 use crate::model::fleet::{OnFailure, RebootPolicy};
 use crate::model::host_rollout::{HostRollout, HostRolloutState, Terms};
 use crate::model::id::{Attempt, BootId, StoreId};
