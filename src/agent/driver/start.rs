@@ -7,6 +7,7 @@ use crate::model::facts::{HostHold, Verdict};
 use crate::model::host_rollout::step::PERMIT_LIFE;
 use crate::model::host_rollout::{Deferred, Event, HostRollout, Phase};
 use crate::model::id::{Closure, RolloutId};
+use crate::model::limit::REBOOT_PATIENCE;
 use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::system::{StartOrder, SystemError};
 use rand::Rng;
@@ -19,8 +20,6 @@ use tokio::time::{Instant, sleep, timeout};
 const STAGE_JITTER: Duration = Duration::from_secs(5);
 /// How long what the root helper holds back for is believed before it is asked again: the agent can't see it pass.
 const HELPER_HOLD: Duration = Duration::from_secs(60);
-/// How many reboot limits a machine that was told to reboot is waited for.
-const REBOOT_PATIENCE: u32 = 3;
 /// The part of the staging limit that the spread may take at most.
 const STAGE_JITTER_PART: u32 = 20;
 
