@@ -1,10 +1,17 @@
 //! The guard of a boot: tells the open record what booted, and arms the dead-man anew, since timers vanish at a reboot.
 
-use crate::activator::change::Change;
+use crate::activator::change::{Change, ignore_refused};
 use crate::activator::helper::Helper;
+use crate::activator::switch::Ran;
+use crate::model::root_record::{RootEvent, RootState};
 use crate::runtime::guard::Guard;
+use crate::system::judge::SwitchExit;
 use crate::system::{SystemError, systemd};
 use std::fs;
+use std::time::Duration;
+
+/// How often a boot is looked at that has not settled.
+const SETTLE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Says that the last shutdown was clean.
 const MARK: &str = "shutdown-mark";
@@ -23,6 +30,31 @@ impl Helper {
         }
         change.guard()?;
         change.take_up()
+    }
+
+    /// Waits for a trial boot to settle, and judges its units as those of a switch.
+    ///
+    /// # Errors
+    /// When the record can't be read or moved; the dead-man begins it again.
+    pub fn run_guard(&self, id: &str) -> Result<(), SystemError> {
+        let record = self.record(id, RootState::Soaking)?;
+        if !record.is_unjudged_trial() {
+            return Err(SystemError::Refused("the boot is judged already".to_owned()));
+        }
+        let end = self.now()?.plus(record.terms.switch_limit);
+        while self.is_starting() && !self.now()?.reached(&end) {
+            self.run.pause(SETTLE_PAUSE);
+        }
+        let failed = self.failed_units(&record.target)?;
+        let exit = SwitchExit::Code(if failed.is_empty() { 0 } else { 4 });
+        let ran = Ran { exit, log: "booted for a trial".to_owned() };
+        let result = self.result(&record, &self.baseline(&record), ran)?;
+        ignore_refused(Change::begin(self)?.step(&RootEvent::Ended(result)))
+    }
+
+    fn is_starting(&self) -> bool {
+        let state = self.run.run(systemd::system_state());
+        state.is_ok_and(|output| systemd::parse_starting(&output.stdout))
     }
 
     /// Turns the mark of the last shutdown into a note about this boot, once.

@@ -112,14 +112,16 @@ impl<'a> Change<'a> {
         let done = match effect {
             RootEffect::WriteDefault => helper.begin(Act::Commit, record),
             RootEffect::BringBack => {
-                helper.end(Act::Switch);
-                helper.end(Act::Trial);
+                helper.end_forward();
+                if record.trial_from.is_some() {
+                    // A boot into the target that is still ordered would find nobody to guard it.
+                    helper.boot(&record.prior).no_more_oneshot().into_iter().for_each(|spec| helper.tell(spec));
+                }
                 helper.arm(record).and_then(|()| helper.begin(Act::Rollback, record))
             }
             RootEffect::RebootToPrior => helper.order_reboot(&self.now),
             RootEffect::Disarm => {
-                helper.end(Act::Switch);
-                helper.end(Act::Trial);
+                helper.end_forward();
                 helper.disarm();
                 Ok(())
             }

@@ -3,7 +3,7 @@
 use crate::activator::change::Change;
 use crate::activator::helper::Helper;
 use crate::model::id::Closure;
-use crate::model::root_record::{RootEvent, RootState};
+use crate::model::root_record::{RootEvent, RootRecord, RootState};
 use crate::system::judge::{LOCKED, SwitchExit};
 use crate::system::{SystemError, nix};
 use std::fs;
@@ -16,27 +16,38 @@ impl Helper {
     /// Makes the target of an attempt the boot default.
     ///
     /// # Errors
-    /// What could not be done; the dead-man begins it again.
+    /// What could not be done; the record has it, and the dead-man begins it again when that is due.
     pub fn run_commit(&self, id: &str) -> Result<(), SystemError> {
         let record = self.record(id, RootState::Committing)?;
-        let limit = record.terms.commit_limit;
+        let written = self.write_default(&record);
+        let mut change = Change::begin(self)?;
+        if change.open().is_none_or(|open| open.rollout != record.rollout) {
+            return Ok(());
+        }
+        match written {
+            Ok(()) => change.step(&RootEvent::CommitDone),
+            Err(why) => {
+                let untouched = self.defaults(&record.prior).are(&record.prior);
+                change.step(&RootEvent::CommitFailed { why: why.to_string(), untouched })?;
+                Err(why)
+            }
+        }
+    }
+
+    fn write_default(&self, record: &RootRecord) -> Result<(), SystemError> {
+        let end = self.now()?.plus(record.terms.commit_limit);
         let target = &record.target;
         self.drop_trial_profile();
         sync(&self.place.at("/nix"))?;
-        self.verify_new(&record, limit)?;
+        self.verify_new(record, self.left(&end)?)?;
         self.call("set the profile", nix::set_profile(&self.place.profile(), target))?;
-        self.install(target, "boot", limit)?;
+        self.install(target, "boot", self.left(&end)?)?;
         let defaults = self.defaults(target);
         if !defaults.are(target) {
             let detail = format!("{defaults:?} is not {target}");
             return Err(SystemError::Failed { what: "read the boot default back", detail });
         }
-        sync(&self.boot(target).mount)?;
-        let mut change = Change::begin(self)?;
-        match change.open() {
-            Some(open) if open.rollout == record.rollout => change.step(&RootEvent::CommitDone),
-            Some(_) | None => Ok(()),
-        }
+        sync(&self.boot(target).mount)
     }
 
     /// Has a closure install the boot loader, with what else its action does; waits for the lock.

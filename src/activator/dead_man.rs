@@ -6,8 +6,12 @@ use crate::activator::helper::Helper;
 use crate::activator::shelf::id_of;
 use crate::activator::units::Act;
 use crate::model::facts::Verdict;
-use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, dead_man_due};
+use crate::model::limit::DEAD_MAN_PERIOD;
+use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, Ticks, commit_due};
+use crate::model::time::Stamp;
 use crate::system::{SystemError, systemd};
+use std::fs;
+use std::time::Duration;
 
 impl Helper {
     /// One look of the dead-man.
@@ -20,11 +24,37 @@ impl Helper {
             self.disarm();
             return Ok(());
         };
-        if let Some(verdict) = dead_man_due(record, &change.now) {
+        let mut ticks = self.ticks(&change.now);
+        let due = ticks.tick(record, &change.now, DEAD_MAN_PERIOD);
+        self.keep(&ticks);
+        if let Some(verdict) = due {
             tracing::error!(rollout.id = %record.rollout, "going back: {verdict}");
             change.step(&RootEvent::RevertAsked(verdict))?;
         }
         change.take_up()
+    }
+
+    /// What the last look remembered; it is kept where a boot forgets it.
+    fn ticks(&self, now: &Stamp) -> Ticks {
+        let text = fs::read_to_string(self.place.dead_man_ticks()).unwrap_or_default();
+        let at = |name: &str| {
+            let millis = text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()?;
+            Some(Stamp { uptime: Duration::from_millis(millis), ..now.clone() })
+        };
+        Ticks { last: at("last "), woke: at("woke ") }
+    }
+
+    fn keep(&self, ticks: &Ticks) {
+        let line = |name: &str, at: &Option<Stamp>| {
+            at.as_ref().map(|at| format!("{name} {}\n", at.uptime.as_millis())).unwrap_or_default()
+        };
+        let path = self.place.dead_man_ticks();
+        let text = line("last", &ticks.last) + &line("woke", &ticks.woke);
+        let kept = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text));
+        // Without it a machine that was asleep is judged as one that was awake.
+        if let Err(why) = kept {
+            tracing::warn!("{}: {why}", path.display());
+        }
     }
 
     /// Tells whether the switch of an attempt has begun in this boot.
@@ -58,7 +88,8 @@ impl Change<'_> {
                 let log = helper.log_of(&Act::Switch.service());
                 self.step(&RootEvent::Ended(SwitchResult::Bad { verdict, log, units: Vec::new() }))
             }
-            RootState::Committing => helper.begin(Act::Commit, &record),
+            RootState::Committing if commit_due(&record, &self.now) => helper.begin(Act::Commit, &record),
+            RootState::Soaking if record.is_unjudged_trial() => helper.begin(Act::Guard, &record),
             RootState::Reverting => match helper.reboot_ordered(&self.now) {
                 None => helper.begin(Act::Rollback, &record),
                 Some(ago) if ago > record.terms.reboot_limit => {
@@ -67,7 +98,7 @@ impl Change<'_> {
                 }
                 Some(_) => Ok(()),
             },
-            RootState::Launched | RootState::Soaking => Ok(()),
+            RootState::Launched | RootState::Soaking | RootState::Committing => Ok(()),
             RootState::Committed | RootState::Reverted | RootState::Overtaken | RootState::Kept => Ok(()),
         }
     }

@@ -4,7 +4,6 @@
 use crate::activator::baseline::gateways;
 use crate::activator::change::Change;
 use crate::activator::helper::Helper;
-use crate::activator::units::Act;
 use crate::model::facts::Verdict;
 use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult};
 use crate::system::boot::BootDefault;
@@ -27,8 +26,7 @@ impl Helper {
     /// When the record can't be read or moved; the dead-man begins it again.
     pub fn run_rollback(&self, id: &str) -> Result<(), SystemError> {
         let record = self.record(id, RootState::Reverting)?;
-        self.end(Act::Switch);
-        self.end(Act::Trial);
+        self.end_forward();
         let trouble = self.bring_back(&record).err().map(|why| why.to_string()).or_else(|| self.not_back(&record));
         let mut change = Change::begin(self)?;
         match (change.open(), trouble) {

@@ -109,7 +109,9 @@ impl Helper {
             Request::Revert { which, why, keep } => {
                 self.revert((&which.rollout_id, which.attempt()), &why.into(), keep)?;
             }
-            Request::Reboot(which) => self.trial(&which.rollout_id, which.attempt())?,
+            Request::Reboot { which, signed_release } => {
+                self.trial(&which.rollout_id, which.attempt(), &signed_release)?;
+            }
             Request::AgentStarted => self.agent_started()?,
             Request::PriorReach(which) => {
                 let reached = self.prior_reaches(&which.rollout_id, which.attempt())?;

@@ -78,7 +78,11 @@ impl Helper {
         self.result(record, baseline, ran)
     }
 
-    fn result(&self, record: &RootRecord, baseline: &Baseline, ran: Ran) -> Result<SwitchResult, SystemError> {
+    /// Judges a run, with the logs of what failed.
+    ///
+    /// # Errors
+    /// When units or what runs can't be read.
+    pub fn result(&self, record: &RootRecord, baseline: &Baseline, ran: Ran) -> Result<SwitchResult, SystemError> {
         let failed = self.failed_units(&record.target)?;
         let before = if Guard::Baseline.left_out() { &[][..] } else { &baseline.failed_units };
         let (exit, failed) = match ran.exit {

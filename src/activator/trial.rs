@@ -2,12 +2,12 @@
 
 use crate::activator::change::Change;
 use crate::activator::helper::Helper;
-use crate::model::root_record::{RootEvent, RootState};
+use crate::model::root_record::RootState;
 use crate::system::{SystemError, nix};
 use std::fs;
 
 impl Helper {
-    /// Reboots into the target of a deferred attempt, once.
+    /// Reboots into the target of a deferred attempt, once, as its record says already.
     ///
     /// # Errors
     /// What could not be done; the agent asks again.
@@ -28,10 +28,10 @@ impl Helper {
         }
         let no_entry = || failed("find the trial's boot entry", format!("the boot loader has none of {target}"));
         let oneshot = self.boot(prior).oneshot(target).ok_or_else(no_entry)?;
-        let mut change = Change::begin(self)?;
-        // Durable before the reboot: what boots is compared with it.
-        if record.trial_from.as_ref() != Some(&change.now.boot) {
-            change.step(&RootEvent::TrialOrdered)?;
+        let change = Change::begin(self)?;
+        let ours = change.open().is_some_and(|open| open.trial_from.is_some() && open.rollout == record.rollout);
+        if !ours {
+            return Err(SystemError::Refused("the attempt has ended while its boot entry was made".to_owned()));
         }
         self.call("set the one-shot boot entry", oneshot)?;
         self.order_reboot(&change.now)

@@ -24,6 +24,8 @@ pub enum Act {
     Switch,
     /// The boot entry of a trial, and the reboot.
     Trial,
+    /// Judging the units of a trial boot, once it has settled.
+    Guard,
     /// Writing the boot default.
     Commit,
     /// Going back.
@@ -37,6 +39,7 @@ impl Act {
         match self {
             Self::Switch => "convoy-switch",
             Self::Trial => "convoy-trial",
+            Self::Guard => "convoy-trial-guard",
             Self::Commit => "convoy-commit",
             Self::Rollback => "convoy-rollback",
         }
@@ -52,6 +55,7 @@ impl Act {
         match self {
             Self::Switch => "run-switch",
             Self::Trial => "run-trial",
+            Self::Guard => "run-guard",
             Self::Commit => "run-commit",
             Self::Rollback => "run-rollback",
         }
@@ -59,7 +63,7 @@ impl Act {
 
     fn limit(self, record: &RootRecord) -> Duration {
         match self {
-            Self::Switch => record.terms.switch_limit,
+            Self::Switch | Self::Guard => record.terms.switch_limit,
             Self::Trial | Self::Commit => record.terms.commit_limit,
             Self::Rollback => record.terms.rollback_limit,
         }
@@ -75,9 +79,9 @@ impl Helper {
         if self.unit_runs(&act.service()) {
             return Ok(());
         }
-        // A commit is the target's own work, and everything else that of the closure it came from.
+        // A commit and the guard of a boot are the target's own work, all else that of the closure it came from.
         let by = match act {
-            Act::Commit => &record.target,
+            Act::Commit | Act::Guard => &record.target,
             Act::Switch | Act::Trial | Act::Rollback => &record.prior,
         };
         let (program, id) = (self.program_of(by), id_of(&record.rollout, record.attempt));
@@ -96,6 +100,13 @@ impl Helper {
         if self.unit_runs(&act.service()) {
             self.tell(systemd::kill(&act.service()));
             self.tell(systemd::stop(&act.service()));
+        }
+    }
+
+    /// Kills everything that brings the target on.
+    pub fn end_forward(&self) {
+        for act in [Act::Switch, Act::Trial, Act::Guard] {
+            self.end(act);
         }
     }
 

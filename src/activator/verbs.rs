@@ -10,6 +10,7 @@ use crate::model::id::{Attempt, Closure, RolloutId};
 use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult};
 use crate::system::boot::BootDefault;
 use crate::system::{SystemError, links};
+use crate::trust::Verified;
 
 /// A pat is written down only when the deadline moves by more than this part of the agent's timeout.
 const PAT_PART: u32 = 10;
@@ -108,28 +109,45 @@ impl Helper {
         }
     }
 
-    /// Begins a trial boot of a deferred attempt.
+    /// Orders the trial boot of a deferred attempt; `signed` is its release as it is now.
     ///
     /// # Errors
     /// [`SystemError::Held`] for what may pass, [`SystemError::Refused`] for what will not.
-    pub fn trial(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SystemError> {
-        let change = Change::begin(self)?;
+    pub fn trial(&self, rollout: &RolloutId, attempt: Attempt, signed: &str) -> Result<(), SystemError> {
+        let mut change = Change::begin(self)?;
         let record = change.find(rollout, attempt)?.clone();
         let deferred = matches!(record.result, Some((SwitchResult::Deferred(_), _)));
         if record.state != RootState::Launched || !deferred {
             return Err(SystemError::Refused("no trial boot is waited for".to_owned()));
         }
+        if record.trial_from.as_ref() == Some(&change.now.boot) {
+            // What was begun and died is begun again.
+            return self.begin(Act::Trial, &record);
+        }
         let running = self.running()?;
         let settings = Settings::of(&self.place, &running);
         let settings = settings.map_err(|detail| SystemError::Failed { what: "read its settings", detail })?;
-        let kept = self.shelf.get("releases", &format!("{}.json", id_of(rollout, attempt)))?;
-        let verified = self.verified(&kept.unwrap_or_default(), &running)?;
+        let verified = self.verified(signed, &running)?;
+        self.check_same(&id_of(rollout, attempt), &verified, &running)?;
         self.check_time(&settings.host, &verified)?;
         self.check_machine(&running, &settings)?;
         self.check_closures(&[&record.target, &record.prior])?;
         self.check_trial(&self.boot(&running), &record.target)?;
         self.raise(&verified)?;
+        self.shelf.put("releases", &format!("{}.json", id_of(rollout, attempt)), signed.as_bytes())?;
+        // Durable before anything boots: what boots is compared with it.
+        change.step(&RootEvent::TrialOrdered)?;
         self.begin(Act::Trial, &record)
+    }
+
+    /// Checks that a release is the one that was started, whatever its lease says by now.
+    fn check_same(&self, id: &str, now: &Verified, by: &Closure) -> Result<(), SystemError> {
+        let kept = self.shelf.get("releases", &format!("{id}.json"))?;
+        let kept = kept.ok_or_else(|| SystemError::Refused("the release that was started is gone".to_owned()))?;
+        if self.verified(&kept, by)?.release.digest == now.release.digest {
+            return Ok(());
+        }
+        Err(SystemError::Refused(format!("{} was started with another manifest", now.release.id)))
     }
 
     /// Counts a start of the agent.

@@ -19,12 +19,13 @@ pub mod driver;
 pub mod recovery;
 pub mod hook;
 
-use crate::agent::driver::{Driver, Exit};
+use crate::agent::driver::{Driver, Exit, within};
 use crate::agent::journal::file::JournalFile;
 use crate::agent::journal::{Journal, JournalError};
 use crate::client::Transport;
 use crate::model::id::HostName;
 use crate::probe::net::{ProbeNet, RealNet};
+use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
 use crate::runtime::signals::Shutdown;
 use crate::system::System;
@@ -34,6 +35,10 @@ use std::time::Duration;
 
 /// How long to wait before a state directory that refused is tried again: a full disk is emptied by people.
 const STATE_RETRY: Duration = Duration::from_secs(5);
+
+/// A loop that does not turn for this long is stuck: it sleeps a minute at most, and a turn makes a few calls to the
+/// machine of half a minute at most.
+pub const STALL: Duration = Duration::from_secs(300);
 
 /// Makes a transport to the address that the running closure names, or says why it can't be used.
 pub type Connect = Arc<dyn Fn(&str) -> Result<Arc<dyn Transport>, String> + Send + Sync>;
@@ -66,6 +71,8 @@ pub struct Parts {
     pub say: Say,
     /// Heartbeats come no more often than this.
     pub heartbeat_floor: Duration,
+    /// Stamped at each turn of the loop: without one for [`STALL`] the agent is stuck.
+    pub alive: Alive,
     /// Asked for the end.
     pub stop: Shutdown,
 }
@@ -94,6 +101,7 @@ pub async fn run(parts: Parts) -> Result<(), AgentError> {
 
 async fn live(mut parts: Parts) -> Result<(), AgentError> {
     let content = loop {
+        parts.alive.turn();
         match Journal::load(parts.journal.as_mut(), &parts.host, parts.rng.as_mut()) {
             Ok((content, damage)) => {
                 if let Some(damage) = damage {
@@ -111,7 +119,7 @@ async fn live(mut parts: Parts) -> Result<(), AgentError> {
             }
         }
     };
-    if let Err(why) = parts.system.agent_started().await {
+    if let Err(why) = within("count a start of the agent", parts.system.agent_started()).await {
         tracing::warn!(host.name = %parts.host, "the root helper can't count this start: {why}");
     }
     let mut driver = Driver::new(parts, content).await;

@@ -31,6 +31,7 @@ impl Driver {
     pub(crate) async fn recover(&mut self) {
         (self.say)("recovering");
         while !self.read_records().await || self.running().is_none() {
+            self.alive.turn();
             sleep(RECORDS_RETRY).await;
             if let Ok(seen) = within("look at the machine", self.system.observe()).await {
                 self.seen = seen;
@@ -52,7 +53,7 @@ impl Driver {
         self.effects.clear();
         let begun = self.records.iter().filter(|record| record.state == RootState::Committing);
         self.committing.extend(begun.map(|record| record.rollout.clone()));
-        for rollout in self.open_rollouts() {
+        for rollout in self.open_rollouts().into_iter().chain(self.kept_unheard()) {
             self.resume(&rollout);
         }
         self.resume_converged();

@@ -42,7 +42,9 @@ pub fn whole(snapshot: &HostRolloutSnapshot, around: Around<'_>) -> Option<HostR
         HostRolloutState::Activating => Phase::Activating(activating(snapshot, around, prior?)),
         HostRolloutState::Deferred => {
             let (since, why) = (around.now.clone(), "taken over from the control plane".to_owned());
-            Phase::Deferred(Deferred { prior: prior?, why, since, acked: None, trial: None })
+            // What the root helper was ordered to do is under way, whoever remembers the order.
+            let trial = around.root.and_then(|root| root.trial_from.as_ref()).map(|_| around.now.clone());
+            Phase::Deferred(Deferred { prior: prior?, why, since, acked: None, trial })
         }
         HostRolloutState::Soaking => Phase::Soaking(soaking(snapshot, around, prior?)),
         HostRolloutState::Failed => Phase::Failed(failed(snapshot, around, prior)),

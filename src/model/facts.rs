@@ -153,6 +153,8 @@ pub enum HostHold {
     Quarantined(Closure),
     /// The root helper has an unfinished attempt.
     Busy(RolloutId),
+    /// A commit that has begun can't be finished, with the reason; it is tried again.
+    Commit(String),
 }
 
 /// What the control plane knows of a host apart from its attempts.
@@ -239,6 +241,7 @@ impl fmt::Display for HostHold {
             Self::Untrusted(why) => write!(f, "the release does not verify: {why}"),
             Self::Quarantined(closure) => write!(f, "{} failed here before", closure.base()),
             Self::Busy(rollout) => write!(f, "the root helper has not finished with {rollout}"),
+            Self::Commit(why) => write!(f, "the boot default can't be written: {why}"),
         }
     }
 }
@@ -261,6 +264,7 @@ impl HostHold {
             Self::Untrusted(_) => "untrusted",
             Self::Quarantined(_) => "quarantined",
             Self::Busy(_) => "busy",
+            Self::Commit(_) => "commit",
         }
     }
 }

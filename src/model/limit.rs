@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How often the dead-man looks at its deadline: it acts at most this much late.
 pub const DEAD_MAN_PERIOD: Duration = Duration::from_secs(10);
+/// How many reboot limits a machine that was told to reboot into its target is waited for before it is given up.
+pub const REBOOT_PATIENCE: u32 = 3;
 
 /// The limits of self-rollback that follow from a policy. Sums that can't be held are as long as can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub struct SelfRollback {
     pub absolute_end: Duration,
     /// From the start of the switch until the prior closure runs again at the latest, a reboot included.
     pub back_by: Duration,
+    /// From the permit for a trial boot until the prior closure runs again at the latest: the boot forward takes its
+    /// time before anything is counted.
+    pub trial_back_by: Duration,
     /// From the start of a switch that hangs or fails until the prior closure runs again.
     pub after_switch: Duration,
     /// From the agent's last sign of life until the prior closure runs again.
@@ -42,6 +47,7 @@ pub fn self_rollback(policy: &Policy) -> SelfRollback {
     SelfRollback {
         absolute_end,
         back_by: total(&[absolute_end, bring_back]),
+        trial_back_by: total(&[policy.reboot_limit.saturating_mul(REBOOT_PATIENCE), absolute_end, bring_back]),
         // The switch is given its limit, and the agent its timeout to act on the result before the dead-man does.
         after_switch: total(&[policy.switch_limit, after_silence]),
         after_silence,

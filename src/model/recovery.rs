@@ -58,9 +58,11 @@ pub fn follow(state: &HostRollout, root: &RootRecord, running: &Closure, now: &S
     }
     let mut path = Path { state: state.clone(), events: vec![] };
     path.launched(root, running, now);
+    path.trial(root, running, now);
     match root.state {
         RootState::Launched | RootState::Soaking | RootState::Committing => {}
         RootState::Committed => {
+            path.forget_late_verdict(root, running, now);
             path.take(Event::Committed, now);
             path.take(Event::Converged, now);
         }
@@ -110,10 +112,17 @@ impl Path {
     /// it; everything else is told by what runs.
     fn boot_since(&mut self, memories: &Memories<'_>, now: &Stamp) {
         let running = memories.running;
+        let unordered = memories.root.is_some_and(|root| root.trial_from.is_none());
+        if unordered && matches!(&self.state.phase, Phase::Deferred(deferred) if deferred.trial.is_some()) {
+            // The root helper never had the order: an ordinary reboot, and no trial boot that came up elsewhere.
+            self.take(Event::PermitLapsed("the reboot was not ordered".to_owned()), now);
+        }
         let activating = matches!(self.state.phase, Phase::Activating(_));
         let told_by_root = memories.root.is_some_and(|root| match root.state {
             RootState::Committing | RootState::Committed => *running == root.target,
-            RootState::Launched | RootState::Soaking => activating && last_boot(root) == &now.boot,
+            RootState::Launched | RootState::Soaking if activating => *root.boot() == now.boot,
+            // Whether a trial boot came up well is for its guard to say: `follow` takes it from there.
+            RootState::Launched | RootState::Soaking => root.trial_boot.as_ref() == Some(&now.boot),
             RootState::Reverting | RootState::Reverted | RootState::Overtaken | RootState::Kept => false,
         });
         if !told_by_root {
@@ -141,6 +150,36 @@ impl Path {
                 let (verdict, log, units) = (verdict.clone(), log.clone(), units.clone());
                 self.take(Event::ActivationFailed { verdict, log, units }, now);
             }
+        }
+    }
+
+    /// Takes what the guard of a trial boot says: the soak counts from a good result, and never from the boot alone.
+    fn trial(&mut self, root: &RootRecord, running: &Closure, now: &Stamp) {
+        let judged = matches!(root.state, RootState::Soaking | RootState::Committing | RootState::Committed);
+        let in_trial = root.trial_boot.as_ref() == Some(&now.boot) && *running == root.target;
+        if !judged || !in_trial {
+            return;
+        }
+        let waits = matches!(self.state.phase, Phase::Deferred(_));
+        let soaks = matches!(&self.state.phase, Phase::Soaking(soaking) if soaking.committed.is_none());
+        match &root.result {
+            Some((SwitchResult::Good(_), _)) if waits => {
+                self.take(Event::Rebooted { into: running.clone(), clean: true }, now);
+            }
+            Some((SwitchResult::Bad { verdict, .. }, _)) if waits || soaks => {
+                self.take(Event::SustainedFailure(verdict.clone()), now);
+            }
+            Some((SwitchResult::Good(_) | SwitchResult::Deferred(_) | SwitchResult::Bad { .. }, _)) | None => {}
+        }
+    }
+
+    /// A verdict that came after the commit had begun undoes nothing: the commit was finished, and the host is on
+    /// the target for good.
+    fn forget_late_verdict(&mut self, root: &RootRecord, running: &Closure, now: &Stamp) {
+        if *running == root.target && matches!(self.state.phase, Phase::Failed(_)) {
+            let state = HostRollout { reboots: self.state.reboots, ..from_root(root) };
+            self.take(adopted(Memory::RootRecord, &state), now);
+            self.launched(root, running, now);
         }
     }
 
@@ -185,14 +224,10 @@ impl Path {
     }
 }
 
-fn last_boot(root: &RootRecord) -> &BootId {
-    root.result.as_ref().map_or(&root.started.boot, |(_, at)| &at.boot)
-}
-
 /// Tells whether a boot undid what the record launched, so that the attempt waits to be launched again.
 fn interrupted(root: &RootRecord, running: &Closure, now: &Stamp) -> bool {
     match root.state {
-        RootState::Launched | RootState::Soaking => last_boot(root) != &now.boot,
+        RootState::Launched | RootState::Soaking => *root.boot() != now.boot,
         RootState::Reverting | RootState::Reverted => root.verdict.is_none(),
         RootState::Committing => *running == root.prior,
         RootState::Committed | RootState::Overtaken | RootState::Kept => false,

@@ -1,5 +1,6 @@
 //! Silence: judged when it has lasted, host by host; and the bulk write of last contacts.
 
+use crate::model::fleet::RebootPolicy;
 use crate::model::host_rollout::step::PERMIT_LIFE;
 use crate::model::id::HostName;
 use crate::model::limit::self_rollback;
@@ -138,7 +139,11 @@ impl Desk<'_> {
         // One that was never heard gets the grace from the opening of its attempt on.
         let silent = if seen.heard.is_some() { silent } else { silent.min(self.now.since(kept.body.opened)) };
         let grace_left = policy.offline_grace.saturating_sub(silent);
-        let longest = PERMIT_LIFE + self_rollback(policy).back_by + policy.offline_grace;
+        let limits = self_rollback(policy);
+        let wave = usize::try_from(kept.row.wave).ok().and_then(|wave| loaded.release.waves.get(wave));
+        let trial = wave.is_some_and(|wave| wave.reboot == RebootPolicy::Trial);
+        let back_by = if trial { limits.trial_back_by } else { limits.back_by };
+        let longest = PERMIT_LIFE.saturating_add(back_by).saturating_add(policy.offline_grace);
         if in_flight(kept.row.bucket) {
             let left =
                 kept.body.permitted.map_or(Duration::ZERO, |at| at.plus(longest).since(self.now)).max(grace_left);

@@ -68,7 +68,7 @@ impl System for FakeMachine {
     async fn revert(&self, _: &RolloutId, _: Attempt, _: &Verdict, _: bool) -> Result<(), SystemError> {
         never()
     }
-    async fn reboot(&self, _: &RolloutId, _: Attempt) -> Result<(), SystemError> {
+    async fn reboot(&self, _: &RolloutId, _: Attempt, _: &str) -> Result<(), SystemError> {
         never()
     }
     async fn observe(&self) -> Result<Observation, SystemError> {

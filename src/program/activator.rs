@@ -51,6 +51,11 @@ enum Verb {
         /// <channel>@<ref>-<attempt>
         id: String,
     },
+    /// Judge the units of a trial boot; in convoy-trial-guard.service
+    RunGuard {
+        /// <channel>@<ref>-<attempt>
+        id: String,
+    },
     /// Make the target of an attempt the boot default; in convoy-commit.service
     RunCommit {
         /// <channel>@<ref>-<attempt>
@@ -112,6 +117,7 @@ fn act(verb: Verb) -> Result<(), String> {
         }
         Verb::RunSwitch { id } => helper.run_switch(&id),
         Verb::RunTrial { id } => helper.run_trial(&id),
+        Verb::RunGuard { id } => helper.run_guard(&id),
         Verb::RunCommit { id } => helper.run_commit(&id),
         Verb::RunRollback { id } => helper.run_rollback(&id),
         Verb::DeadMan => helper.dead_man(),

@@ -3,10 +3,11 @@
 use crate::agent::config::{Config, MAX_CONFIG};
 use crate::agent::hook;
 use crate::agent::journal::file::DiskFile;
-use crate::agent::{Connect, Parts};
+use crate::agent::{Connect, Parts, STALL};
 use crate::client::http::HttpTransport;
 use crate::client::{Request, Transport};
 use crate::model::id::Closure;
+use crate::runtime::alive::Alive;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::log::{LogFormat, start};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
@@ -219,7 +220,9 @@ async fn live(config: Config) -> Result<(), String> {
     let journal = DiskFile::open(&config.state_dir).map_err(|why| chain(&why))?;
     let connect = connect();
     systemd::ready("starting");
-    tokio::spawn(systemd::watchdog(stop.clone(), || true));
+    let alive = Alive::new();
+    let watched = alive.clone();
+    tokio::spawn(systemd::watchdog(stop.clone(), move || watched.within(STALL)));
     let parts = Parts {
         host: config.host,
         clock,
@@ -230,6 +233,7 @@ async fn live(config: Config) -> Result<(), String> {
         net: crate::agent::real_net(),
         say: Box::new(systemd::status),
         heartbeat_floor: config.heartbeat_floor,
+        alive,
         stop,
     };
     crate::agent::run(parts).await.map_err(|why| chain(&why))?;

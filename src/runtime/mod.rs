@@ -1,5 +1,6 @@
 //! The process's edges: the one clock, randomness, tracing, signals and systemd; must not know an application.
 
+pub mod alive;
 pub mod clock;
 pub mod entropy;
 pub mod log;

@@ -149,9 +149,12 @@ pub async fn run(spec: ExecSpec) -> Result<ExecOutput, ExecError> {
         if ended.is_none() {
             child.kill();
         }
-        if !read_all && tokio::time::timeout(DRAIN, &mut reading).await.is_err() {
-            child.kill();
+        if !read_all {
+            // What is still open is held by something that was left behind.
+            drop(tokio::time::timeout(DRAIN, &mut reading).await);
         }
+        // Also what was left behind with its pipes closed.
+        child.kill();
         ended
     };
     let timed_out = status.is_none();
@@ -322,6 +325,13 @@ mod tests {
     #[tokio::test]
     async fn a_child_left_behind_does_not_hold_the_result_and_is_killed() {
         let output = run(shell("sleep 600 & echo $!")).await.unwrap();
+        assert!(output.status.is_success() && !output.timed_out);
+        gone(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_child_left_behind_with_its_pipes_closed_is_killed_too() {
+        let output = run(shell("sleep 600 >/dev/null 2>&1 & echo $!")).await.unwrap();
         assert!(output.status.is_success() && !output.timed_out);
         gone(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()).await;
     }

@@ -122,8 +122,9 @@ pub trait System: Send + Sync {
     #[expect(clippy::too_many_arguments, reason = "rollout and attempt together name one thing")]
     async fn revert(&self, rollout: &RolloutId, attempt: Attempt, why: &Verdict, keep: bool)
     -> Result<(), SystemError>;
-    /// Boots once into the target of a deferred attempt, guarded.
-    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SystemError>;
+    /// Boots once into the target of a deferred attempt, guarded. Takes the signed release as it is now: its lease may
+    /// have been renewed since the start; the helper checks it again, and keeps it in the place of its copy.
+    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt, signed_release: &str) -> Result<(), SystemError>;
 
     /// Looks at the machine.
     async fn observe(&self) -> Result<Observation, SystemError>;

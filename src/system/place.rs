@@ -88,6 +88,12 @@ impl Place {
         self.at("/run/convoy/clean-shutdown")
     }
 
+    /// What the dead-man remembers from one look to the next, within a boot.
+    #[must_use]
+    pub fn dead_man_ticks(&self) -> PathBuf {
+        self.at("/run/convoy/dead-man-ticks")
+    }
+
     /// Where the hook leaves its notes.
     #[must_use]
     pub fn hook_spool(&self) -> PathBuf {

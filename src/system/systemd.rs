@@ -115,6 +115,12 @@ pub fn parse_stopping(answer: &[u8]) -> bool {
     String::from_utf8_lossy(answer).trim() == "stopping"
 }
 
+/// Reads the answer of [`system_state`]: whether the system is on its way up.
+#[must_use]
+pub fn parse_starting(answer: &[u8]) -> bool {
+    matches!(String::from_utf8_lossy(answer).trim(), "initializing" | "starting")
+}
+
 /// Asks for the end of a unit's log in this boot.
 #[must_use]
 pub fn log(unit: &str) -> ExecSpec {
@@ -244,6 +250,7 @@ mod tests {
     #[test]
     fn only_a_system_on_its_way_down_is_stopping() {
         assert!(parse_stopping(b"stopping\n"));
+        assert!(parse_starting(b"starting\n") && !parse_starting(b"running\n") && !parse_starting(b"degraded\n"));
         assert!(!parse_stopping(b"running\n") && !parse_stopping(b"degraded\n") && !parse_stopping(b""));
     }
 }

@@ -43,7 +43,13 @@ pub enum Request {
         keep: bool,
     },
     /// Boot once into the target of a deferred attempt.
-    Reboot(Which),
+    Reboot {
+        /// Which attempt.
+        #[serde(flatten)]
+        which: Which,
+        /// The signed release as it is now: its lease may have been renewed.
+        signed_release: String,
+    },
     /// An agent process has started.
     AgentStarted,
     /// Try the control plane with the prior's settings.
@@ -243,7 +249,7 @@ mod tests {
         for request in [
             Request::Status,
             Request::Revert { which: which(), why, keep: true },
-            Request::Reboot(which()),
+            Request::Reboot { which: which(), signed_release: "{}".to_owned() },
             Request::AgentStarted,
             Request::Machine,
         ] {

@@ -1,7 +1,7 @@
 //! The operator's command without a control plane: keys, signing, mistakes, and what they are told.
 
 use crate::process::{CONVOY, Ended, Process, convoy, run, shown};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -91,6 +91,20 @@ fn show_tells_waves_hosts_and_how_fast_a_host_is_back() {
     let limits = &json["selfRollback"];
     assert!(limits["backByMs"].as_u64() > limits["absoluteEndMs"].as_u64(), "{json}");
     assert_eq!(json["waves"][1]["hosts"], json!(["web2", "web3"]));
+}
+
+#[test]
+fn show_promises_no_way_back_where_policy_keeps_what_failed() {
+    let workshop = Workshop::new();
+    let path = workshop.path("manifest.json");
+    let mut manifest: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    manifest["policy"] = json!({ "onFailure": "keep" });
+    fs::write(&path, manifest.to_string()).unwrap();
+    assert_eq!(workshop.sign(&[]).code(), 0);
+    let release = workshop.path("release.json");
+    let text = run(CONVOY, &["release", "show", &release]).stdout;
+    assert!(text.contains("No host brings itself back") && !text.contains("within"), "{text}");
+    assert!(run(CONVOY, &["release", "show", &release, "--json"]).json()["selfRollback"].is_null());
 }
 
 #[test]

@@ -27,7 +27,6 @@ mod sim_memory;
 mod activator_cli;
 mod agent_cli;
 mod simulation;
-#[allow(dead_code, reason = "what starts a second machine waits for its test")]
 mod recovery_fleet;
 mod recovery;
 mod recovery_plane;

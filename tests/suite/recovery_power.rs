@@ -1,8 +1,9 @@
 //! Power cuts under a real agent and control plane, files that are older than they were, two machines with one memory,
 //! and clocks that jump or outlive a kill.
 
-use crate::process::{CONVOY_AGENT, PATIENCE, run, until};
+use crate::process::{CONVOY_AGENT, PATIENCE, Process, run, until};
 use crate::recovery_fleet::{Change, Draft, Fleet, Release, SOAK, UNIT, millis, uptime_ms};
+use convoy::client::operator::HostAct;
 use convoy::model::host_rollout::HostRolloutState::{Activating, Converged, Pending, Reverted};
 use convoy::model::root_record::RootState;
 use convoy::system::sim::closure::{SimClosure, UnitState};
@@ -133,6 +134,34 @@ fn a_second_agent_on_the_same_state_directory_is_refused() {
     assert_eq!(second.code(), 1, "{second:?}");
     assert!(second.stderr.contains("another agent uses the state directory"), "{second:?}");
     fleet.heard(host, 2);
+}
+
+#[test]
+fn two_machines_with_one_memory_start_nothing_until_one_is_gone_and_an_operator_has_said_so() {
+    let mut fleet = Fleet::start(1);
+    let host = fleet.hosts[0].clone();
+    let first = fleet.publish("stable@1", |_| ());
+    fleet.is(&host, &first, Converged);
+    let (home, state) = (fleet.place.root().join("hosts/clone"), fleet.place.root().join("agents/clone"));
+    copy_dir(&fleet.place.agent_state(&host), &state);
+    fleet.make_machine(&host, &home, &state);
+    let clone: Process = fleet.boot_at(&home);
+    until("the clone is noticed", PATIENCE, || fleet.view(&host).filter(|view| view.cloned.is_some()));
+    let second = fleet.publish("stable@2", |_| ());
+    let why =
+        until("hold", PATIENCE, || fleet.why(&host).filter(|why| why.holds.iter().any(|hold| hold.gate == "clone")));
+    assert!(why.holds.iter().any(|hold| hold.gate == "clone" && hold.cleared_by == "operator"), "{why:?}");
+    fleet.heard(&host, 4);
+    assert_eq!(fleet.switches(&second), 0);
+    assert_eq!(run(CONVOY_AGENT, &["simulate", "stop", home.to_str().unwrap()]).code(), 0);
+    assert!(clone.ended_within(PATIENCE).status.success());
+    let other = convoy::system::sim::log::read(&home).unwrap();
+    assert!(!other.iter().any(|entry| matches!(entry.act, Act::SwitchStarted { .. })), "{other:?}");
+    fleet.act_on_host(&host, HostAct::Resolve);
+    fleet.is(&host, &second, Converged);
+    assert_eq!(fleet.switches(&second), 1);
+    // The clone's journal went with it.
+    fleet.shut_down();
 }
 
 /// Its service fails half a second after the activation.

@@ -97,6 +97,25 @@ async fn a_power_cut_ends_every_task_and_the_prior_boots() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_asked_of_an_earlier_attempt_moves_no_later_one() {
+    let host = booted(|_| (), long_soak());
+    let open = record(&host, in_state(RootState::Soaking)).await;
+    let earlier = Attempt(open.attempt.0 + 6);
+    host.change(|draft| {
+        draft.state.records.push(RootRecord { attempt: earlier, ..open.clone() });
+        Ok(())
+    })
+    .unwrap();
+    let hands = SimHost::attach(host.clone()).unwrap();
+    let refused = |said: Result<(), SystemError>| assert!(matches!(said, Err(SystemError::Refused(_))), "{said:?}");
+    refused(hands.revert(&open.rollout, earlier, &Verdict::DeadMan, false).await);
+    refused(hands.revert(&open.rollout, earlier, &Verdict::DeadMan, true).await);
+    refused(hands.commit(&open.rollout, earlier).await);
+    assert_eq!(host.look().unwrap().records[0].state, RootState::Soaking);
+    record(&host, in_state(RootState::Committed)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reboot_in_the_soak_brings_the_prior_and_the_attempt_goes_on() {
     let host = booted(|_| (), long_soak());
     record(&host, in_state(RootState::Soaking)).await;

@@ -311,6 +311,7 @@ fn holds() -> Vec<HostHold> {
         HostHold::Untrusted(why()),
         HostHold::Quarantined(closure("26.05")),
         HostHold::Busy("edge@7".parse().unwrap()),
+        HostHold::Commit(why()),
     ]
 }
 

@@ -98,13 +98,11 @@ fn a_switch_that_was_never_begun_is_begun() {
 fn a_silent_agent_is_undone_by_the_dead_man() {
     let world = World::switched();
     let timeout = world.record().agent_timeout;
-    world.pass(timeout / 2);
+    world.watch(timeout / 2);
     world.helper.pat(&rollout(), ONE).unwrap();
-    world.pass(timeout / 2);
-    world.helper.dead_man().unwrap();
+    world.watch(timeout / 2);
     assert_eq!(world.record().state, RootState::Soaking, "patted in time");
-    world.pass(timeout);
-    world.helper.dead_man().unwrap();
+    world.watch(timeout);
     assert_eq!((world.record().state, world.record().verdict), (RootState::Reverting, Some(Verdict::DeadMan)));
     assert!(world.runs("convoy-rollback.service"));
     world.helper.run_rollback(ID).unwrap();
@@ -151,9 +149,36 @@ fn a_commit_that_died_is_finished() {
     let revert = world.helper.revert((&rollout(), ONE), &Verdict::DeadMan, false);
     assert!(matches!(revert, Err(SystemError::Refused(_))), "finished, never reverted");
     world.helper.dead_man().unwrap();
+    assert!(!world.runs("convoy-commit.service"), "not at once again");
+    assert!(world.record().commit_trouble.is_some_and(|trouble| trouble.why.contains("exit status 1")));
+    world.watch(Duration::from_secs(60));
     assert!(world.runs("convoy-commit.service"));
     world.helper.run_commit(ID).unwrap();
     assert_eq!(world.record().state, RootState::Committed);
+}
+
+#[test]
+fn a_commit_that_changes_nothing_for_its_whole_limit_is_undone() {
+    let world = World::switched();
+    world.helper.commit(&rollout(), ONE, None).unwrap();
+    world.script.lock().unwrap().broken.push("nix-env".to_owned());
+    world.helper.run_commit(ID).unwrap_err();
+    world.unit_ends("convoy-commit.service");
+    world.pass(world.record().terms.commit_limit + Duration::from_secs(1));
+    world.helper.run_commit(ID).unwrap_err();
+    assert!(matches!(world.record().verdict, Some(Verdict::CommitFailed(_))), "{:?}", world.record());
+    assert!(world.runs("convoy-rollback.service"));
+}
+
+#[test]
+fn a_machine_that_slept_gives_its_agent_a_chance() {
+    let world = World::switched();
+    world.watch(Duration::from_secs(20));
+    world.pass(world.record().agent_timeout * 2);
+    world.helper.dead_man().unwrap();
+    assert_eq!(world.record().state, RootState::Soaking);
+    world.watch(Duration::from_secs(60));
+    assert_eq!(world.record().verdict, Some(Verdict::DeadMan));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::model::facts::Verdict;
 use crate::model::id::Attempt;
 use crate::model::root_record::{RootState, SwitchResult};
 use std::fs;
+use std::time::Duration;
 
 const ID: &str = "stable@1-1";
 
@@ -22,7 +23,8 @@ fn deferred() -> World {
 /// A deferred attempt whose trial boot was ordered.
 fn ordered() -> World {
     let world = deferred();
-    world.helper.trial(&"stable@1".parse().unwrap(), Attempt(1)).unwrap();
+    let order = world.order_of(&release("1", "trial"), key("ci", 1), 5);
+    world.helper.trial(&order.rollout, order.attempt, &order.signed_release).unwrap();
     assert!(world.runs("convoy-trial.service"));
     // The prior's `boot` gives every profile's closure an entry.
     let entry = world.helper.place.at("/boot/loader/entries/trial.conf");
@@ -94,12 +96,43 @@ fn a_trial_that_comes_up_is_guarded_and_committed() {
     let world = ordered();
     world.reboot('b', 2);
     world.helper.boot_guard().unwrap();
-    assert!(matches!(world.record().result, Some((SwitchResult::Good(_), _))));
+    assert!(world.record().is_unjudged_trial() && world.runs("convoy-trial-guard.service"));
     assert!(world.runs("convoy-dead-man.timer"));
+    assert!(world.helper.commit(&"stable@1".parse().unwrap(), Attempt(1), None).is_err(), "not judged yet");
+    world.helper.run_guard(ID).unwrap();
+    assert!(matches!(world.record().result, Some((SwitchResult::Good(_), _))));
     world.helper.commit(&"stable@1".parse().unwrap(), Attempt(1), None).unwrap();
     world.helper.run_commit(ID).unwrap();
     assert_eq!(world.record().state, RootState::Committed);
     assert!(fs::symlink_metadata(world.helper.place.trial_profile()).is_err(), "its own profile is gone");
+}
+
+#[test]
+fn a_trial_whose_units_fail_goes_back() {
+    let world = ordered();
+    world.reboot('b', 2);
+    world.fails('b', &["new.service"]);
+    world.helper.boot_guard().unwrap();
+    world.script.lock().unwrap().system = "starting\n";
+    world.helper.run_guard(ID).unwrap();
+    let result = world.record().result.unwrap().0;
+    assert!(matches!(result, SwitchResult::Bad { verdict: Verdict::UnitsFailed(_), .. }), "{result:?}");
+    world.watch(world.record().agent_timeout + Duration::from_secs(10));
+    assert_eq!(world.record().state, RootState::Reverting);
+    assert_eq!(world.calls("bootctl set-oneshot "), 2, "the one-shot is taken back");
+}
+
+#[test]
+fn a_trial_takes_the_release_that_was_started_and_its_newest_lease() {
+    let world = deferred();
+    let other = world.order_of(&release("2", "trial"), key("ci", 1), 6);
+    let (rollout, one) = ("stable@1".parse().unwrap(), Attempt(1));
+    let refused = world.helper.trial(&rollout, one, &other.signed_release).unwrap_err();
+    assert!(refused.to_string().contains("another manifest"), "{refused}");
+    let renewed = world.order_of(&release("1", "trial"), key("ci", 1), 7);
+    world.helper.trial(&rollout, one, &renewed.signed_release).unwrap();
+    assert_eq!(world.helper.floor().unwrap().sequence, 7);
+    assert_eq!(world.helper.shelf.get("releases", "stable@1-1.json").unwrap(), Some(renewed.signed_release));
 }
 
 #[test]
@@ -132,6 +165,11 @@ fn only_a_shutdown_leaves_a_mark_and_only_once() {
         let boot = world.helper.boot_id().unwrap();
         crate::system::links::clean_shutdown(&world.helper.place, &boot)
     };
+    world.helper.shutdown_mark().unwrap();
+    world.reboot('a', 9);
+    world.helper.boot_guard().unwrap();
+    assert!(!clean(&world), "a unit that is stopped is no shutdown");
+    world.script.lock().unwrap().system = "stopping\n";
     world.helper.shutdown_mark().unwrap();
     world.reboot('a', 2);
     world.helper.boot_guard().unwrap();

@@ -161,7 +161,7 @@ fn an_inhibitor_or_a_wanted_trial_defers() {
         );
         assert!(!world.runs("convoy-switch.service") && !world.runs("convoy-dead-man.timer"));
         fs::remove_file(file(&world, 'b', "etc/systemd/system/convoy-boot-guard.service")).unwrap();
-        let trial = world.helper.trial(&order.rollout, order.attempt).unwrap_err();
+        let trial = world.helper.trial(&order.rollout, order.attempt, &order.signed_release).unwrap_err();
         assert!(matches!(held(trial), HostHold::NoTrialBoot(why) if why.contains("guard")));
     }
 }

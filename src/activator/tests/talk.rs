@@ -23,7 +23,8 @@ fn what_can_not_be_read_is_refused_and_changes_nothing() {
 fn an_attempt_that_is_not_known_is_unknown() {
     let world = World::new();
     let which = Which::of(&"stable@7".parse().unwrap(), Attempt(1));
-    for request in [Request::Pat(which.clone()), Request::Commit(which.clone()), Request::Reboot(which)] {
+    let reboot = Request::Reboot { which: which.clone(), signed_release: String::new() };
+    for request in [Request::Pat(which.clone()), Request::Commit(which), reboot] {
         assert_eq!(world.helper.answer(&write_request(&request), &ROOT), Answer::Unknown);
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Script {
     pub(crate) units: Vec<String>,
     /// A switch says well done and moves nothing.
     pub(crate) lies: bool,
+    /// What the system as a whole does.
+    pub(crate) system: &'static str,
     /// Programs that fail.
     pub(crate) broken: Vec<String>,
 }
@@ -110,7 +112,7 @@ impl FakeRun {
                 let runs = script.units.contains(&args[1]);
                 output(0, if runs { "ActiveState=active\nJob=\n" } else { "ActiveState=inactive\nJob=\n" })
             }
-            "is-system-running" => output(0, "stopping\n"),
+            "is-system-running" => output(0, script.system),
             _ => output(0, ""),
         }
     }
@@ -257,6 +259,17 @@ impl World {
 
     pub(crate) fn pass(&self, span: Duration) {
         *self.clock.uptime.lock().unwrap() += span;
+    }
+
+    /// Lets time pass under the dead-man's eyes.
+    pub(crate) fn watch(&self, span: Duration) {
+        let mut left = span;
+        while left > Duration::ZERO {
+            let step = left.min(Duration::from_secs(10));
+            self.pass(step);
+            self.helper.dead_man().unwrap();
+            left -= step;
+        }
     }
 
     /// Ends a unit, as one that is done or was killed.

@@ -4,7 +4,7 @@ use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::deadline::isolated;
-use crate::model::host_rollout::{Event, HostRollout, Phase, Soaking};
+use crate::model::host_rollout::{HostRollout, Phase, Soaking};
 use crate::model::id::RolloutId;
 use crate::model::time::Stamp;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const CONVICTIONS: u32 = 2;
 
 impl Driver {
     /// Looks after the control plane during a soak; true when it decided.
-    pub(crate) fn check_control_plane(
+    pub(crate) async fn check_control_plane(
         &mut self,
         rollout: &RolloutId,
         progress: &HostRollout,
@@ -29,7 +29,7 @@ impl Driver {
         let lost = self.last_heard(soaking);
         let now = self.now();
         if isolated(progress, &lost, &now) {
-            return self.record(rollout, &Event::SustainedFailure(Verdict::Isolated));
+            return self.judge(rollout, Verdict::Isolated).await;
         }
         if !now.reached(&lost.plus(progress.terms.failure_after)) {
             return false;
@@ -77,20 +77,20 @@ impl Driver {
     }
 
     /// The prior's settings worked, and after them these did not: a verdict when that happens twice in a row.
-    pub(crate) fn convict(&mut self) {
+    pub(crate) async fn convict(&mut self) {
         let Some(rollout) = self.link.suspect.take() else { return };
         self.link.convictions += 1;
         if self.link.convictions < CONVICTIONS {
             self.link.prior_asked.remove(&rollout);
-        } else if !self.committing.contains(&rollout) {
-            self.record(&rollout, &Event::SustainedFailure(Verdict::ControlPlaneLost));
+        } else {
+            self.judge(&rollout, Verdict::ControlPlaneLost).await;
         }
     }
 
-    /// Tells whether the control plane has answered during the soak, and not so long ago that it counts as lost.
+    /// Tells whether the control plane has answered on the soak's own link, and not so long ago that it counts as lost.
     pub(crate) fn in_touch(&self, progress: &HostRollout, soaking: &Soaking) -> bool {
         let during = |heard: &&Stamp| heard.boot == soaking.since.boot && heard.reached(&soaking.since);
-        let heard = self.link.heard.as_ref().filter(during);
+        let heard = self.link.heard.as_ref().filter(during).filter(|_| self.link.answered);
         heard.is_some_and(|heard| !self.now().reached(&heard.plus(progress.terms.failure_after)))
     }
 

@@ -58,7 +58,7 @@ impl Driver {
             holds: holds.iter().map(HostHoldBody::from).collect(),
             rollouts: rollouts.collect(),
             store_seen: book.store.clone(),
-            quarantined: book.quarantined.iter().cloned().collect(),
+            quarantined: book.quarantined.clone(),
         };
         self.link.reporting = holds;
         beat
@@ -74,17 +74,19 @@ impl Driver {
         let mut all: BTreeSet<HostHold> = own.cloned().collect();
         all.extend(self.holds.values().flatten().cloned());
         all.extend(self.refusals.values().cloned());
+        all.extend(self.helper_holds.keys().filter_map(|rollout| self.helper_hold(rollout)));
+        all.extend(self.commit_troubles().into_values());
         all.extend(self.disk_hold());
         all.into_iter().collect()
     }
 
-    pub(crate) fn take_beat(&mut self, answer: Result<HeartbeatResponse, ClientError>) {
+    pub(crate) async fn take_beat(&mut self, answer: Result<HeartbeatResponse, ClientError>) {
         match answer {
             Ok(answer) => self.beat_answered(answer),
             Err(why) => {
                 tracing::debug!(host.name = %self.host, "heartbeat: {why}");
                 self.unheard(|link| &mut link.beat);
-                self.convict();
+                self.convict().await;
             }
         }
     }

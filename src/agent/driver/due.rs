@@ -32,7 +32,7 @@ impl Driver {
             }
             let Some(progress) = self.progress(&rollout).cloned() else { continue };
             if let Phase::Soaking(soaking) = &progress.phase
-                && self.check_control_plane(&rollout, &progress, soaking)
+                && self.check_control_plane(&rollout, &progress, soaking).await
             {
                 continue;
             }
@@ -121,7 +121,7 @@ impl Driver {
     }
 
     /// A soak that waits for probes has them running.
-    fn probes_again(&mut self, rollout: &RolloutId) {
+    pub(crate) fn probes_again(&mut self, rollout: &RolloutId) {
         if self.watch.as_ref().is_none_or(|watch| watch.rollout != *rollout) {
             self.effects.push_back((rollout.clone(), Effect::StartProbes));
         }

@@ -38,9 +38,13 @@ impl Driver {
             Effect::TrialBoot => self.trial_boot(rollout).await,
             Effect::StartProbes => {
                 // The target may have been switched to a moment ago: its settings, not those of the prior.
-                self.reload().await;
+                if !self.reload().await {
+                    // The prior's probes would say nothing about the target. Without any, nothing is committed.
+                    self.watch = None;
+                    return;
+                }
                 self.look_soon();
-                self.stay_in_touch();
+                self.stay_in_touch(rollout);
                 self.watch(rollout, Why::Soak);
             }
             Effect::StopProbes => {
@@ -52,7 +56,11 @@ impl Driver {
             // Asked for when the soak is over; see `soak`.
             Effect::Commit => {}
             Effect::Revert(verdict) => self.bring_back(rollout, &verdict).await,
-            Effect::Keep(verdict) => self.ask_revert(rollout, &verdict, true).await,
+            Effect::Keep(verdict) => {
+                // The next look tells whether the root helper has heard it.
+                self.look_soon();
+                self.ask_revert(rollout, &verdict, true).await;
+            }
             // The journal's book has taken it with the verdict; the control plane hears of it now.
             Effect::Quarantine(_) => self.link.beat.soon(),
             Effect::Alert(alert) => self.alert(rollout, &alert),

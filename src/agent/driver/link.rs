@@ -1,10 +1,11 @@
 //! The link to the control plane that the running closure names: when to speak next, and when an exchange last
 //! succeeded.
 
-use crate::agent::driver::Driver;
 use crate::agent::driver::work::Work;
+use crate::agent::driver::{Driver, within};
 use crate::client::{Answer, ClientError, Request, Transport};
 use crate::model::facts::HostHold;
+use crate::model::host_rollout::Phase;
 use crate::model::id::RolloutId;
 use crate::model::retry::Backoff;
 use crate::model::time::Stamp;
@@ -79,6 +80,10 @@ pub struct Link {
     pub(crate) convictions: u32,
     /// When the prior closure's settings may be tried again.
     pub(crate) prior_asked: BTreeMap<RolloutId, Instant>,
+    /// When the soak began that this link was made in; `None` for a link that may be older than the target.
+    pub(crate) soak: Option<Stamp>,
+    /// Whether an exchange has succeeded on this link.
+    pub(crate) answered: bool,
 }
 
 impl Link {
@@ -98,6 +103,8 @@ impl Link {
             suspect: None,
             convictions: 0,
             prior_asked: BTreeMap::new(),
+            soak: None,
+            answered: false,
         }
     }
 }
@@ -124,7 +131,8 @@ struct Through {
 
 impl Through {
     async fn check(&self) -> Result<(), ClientError> {
-        if self.system.network_up().await {
+        // A machine that does not say is as good as a network that is down.
+        if within("look at the network", async { Ok(self.system.network_up().await) }).await == Ok(true) {
             return Ok(());
         }
         Err(ClientError::Unreachable { at: self.inner.address(), detail: "this host's network is down".to_owned() })
@@ -170,6 +178,7 @@ impl Driver {
     pub(crate) fn heard(&mut self) {
         let now = Instant::now();
         self.link.heard = Some(self.now());
+        self.link.answered = true;
         (self.link.suspect, self.link.convictions) = (None, 0);
         let mut back = false;
         for turn in [&mut self.link.poll, &mut self.link.beat, &mut self.link.send] {
@@ -184,8 +193,16 @@ impl Driver {
         }
     }
 
-    /// Speaks at once, and polls anew with a shorter wait: from now on silence has to be noticed soon.
-    pub(crate) fn stay_in_touch(&mut self) {
+    /// Speaks at once, and polls anew with a shorter wait: from now on silence has to be noticed soon. A connection
+    /// of before the switch may outlive what the target breaks: the soak begins with a new one.
+    pub(crate) fn stay_in_touch(&mut self, rollout: &RolloutId) {
+        if let Some(Phase::Soaking(soaking)) = self.progress(rollout).map(|own| &own.phase)
+            && self.link.soak.as_ref() != Some(&soaking.since)
+        {
+            let since = soaking.since.clone();
+            self.relink();
+            self.link.soak = Some(since);
+        }
         self.abort(&Work::Poll);
         self.link.poll.soon();
         self.link.beat.soon();

@@ -2,11 +2,13 @@
 
 use crate::agent::driver::permit::is_under_way;
 use crate::agent::driver::{Driver, within};
-use crate::model::host_rollout::{Event, HostRollout, Phase};
+use crate::model::facts::HostHold;
+use crate::model::host_rollout::{Event, HostRollout, Phase, Rollback};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::recovery::follow;
 use crate::model::root_record::{RootRecord, RootState};
 use crate::system::Observation;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,6 +47,8 @@ impl Driver {
             for rollout in self.open_rollouts() {
                 self.look_at_attempt(&rollout).await;
             }
+            self.keep_again().await;
+            self.tell_troubles();
         }
         self.plan_look();
         false
@@ -67,6 +71,10 @@ impl Driver {
         }
         let record = self.record_of(rollout, &progress).cloned();
         if let Some(record) = &record {
+            if record.state == RootState::Soaking {
+                // A commit that was asked for and whose answer was lost has not begun.
+                self.committing.remove(rollout);
+            }
             for event in follow(&progress, record, &running, &self.now()) {
                 if !self.record(rollout, &event) {
                     break;
@@ -78,8 +86,55 @@ impl Driver {
             self.record(rollout, &Event::Overtaken(stranger));
         }
         self.settle_rollback(rollout);
+        if matches!(self.progress(rollout).map(|own| &own.phase), Some(Phase::Soaking(_))) {
+            self.probes_again(rollout);
+        }
         self.carry_out().await;
         self.pat(rollout).await;
+    }
+
+    /// What keeps commits that have begun from being finished.
+    pub(crate) fn commit_troubles(&self) -> BTreeMap<RolloutId, HostHold> {
+        let open = self.records.iter().filter(|record| record.state == RootState::Committing);
+        let trouble = |record: &RootRecord| {
+            let why = record.commit_trouble.as_ref()?.why.clone();
+            Some((record.rollout.clone(), HostHold::Commit(why)))
+        };
+        open.filter_map(trouble).collect()
+    }
+
+    /// Says when a commit can't be finished, and when it goes on.
+    fn tell_troubles(&mut self) {
+        let troubles = self.commit_troubles();
+        if troubles == self.troubles {
+            return;
+        }
+        for (rollout, hold) in &troubles {
+            tracing::error!(host.name = %self.host, rollout.id = %rollout, "a person has to look: {hold}");
+        }
+        self.troubles = troubles;
+        self.link.beat.soon();
+    }
+
+    /// Says again what the root helper has not heard: an attempt that policy keeps is final here, and stays open
+    /// there.
+    async fn keep_again(&mut self) {
+        for rollout in self.kept_unheard() {
+            self.resume(&rollout);
+        }
+        self.carry_out().await;
+    }
+
+    /// Attempts that policy keeps, while their root record is open.
+    pub(crate) fn kept_unheard(&self) -> Vec<RolloutId> {
+        let rollouts = self.journal.book().rollouts.iter();
+        let unheard = rollouts.filter(|(rollout, own)| self.is_kept_unheard(rollout, &own.progress));
+        unheard.map(|(rollout, _)| rollout.clone()).collect()
+    }
+
+    fn is_kept_unheard(&self, rollout: &RolloutId, progress: &HostRollout) -> bool {
+        let Phase::Failed(failed) = &progress.phase else { return false };
+        failed.rollback == Rollback::Kept && self.record_of(rollout, progress).is_some_and(|it| !it.is_final())
     }
 
     /// What somebody else runs here, or boots, in the middle of a soak.
@@ -101,7 +156,7 @@ impl Driver {
     /// Tells the dead-man that the agent is alive and the host not Failed.
     async fn pat(&mut self, rollout: &RolloutId) {
         let Some(progress) = self.progress(rollout) else { return };
-        if !matches!(progress.phase, Phase::Soaking(_)) {
+        if !matches!(progress.phase, Phase::Soaking(_)) || self.in_doubt(rollout) {
             return;
         }
         let attempt = progress.attempt;
@@ -121,7 +176,7 @@ impl Driver {
 
     /// How often to look at an attempt.
     fn period(&self, rollout: &RolloutId, progress: &HostRollout) -> Option<Duration> {
-        if !is_under_way(progress) {
+        if !is_under_way(progress) && !self.is_kept_unheard(rollout, progress) {
             return None;
         }
         let terms = &progress.terms;

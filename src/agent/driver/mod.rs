@@ -9,6 +9,7 @@
 pub mod link;
 pub mod work;
 pub mod write;
+pub mod unwritten;
 pub mod orders;
 pub mod permit;
 pub mod start;
@@ -29,11 +30,13 @@ use crate::agent::offer::Offer;
 use crate::agent::{Connect, Parts, Say};
 use crate::model::effect::Effect;
 use crate::model::facts::HostHold;
+use crate::model::host_rollout::Event;
 use crate::model::id::{Closure, HostName, RolloutId};
 use crate::model::root_record::RootRecord;
 use crate::model::time::Stamp;
 use crate::probe::net::ProbeNet;
 use crate::probe::runner::{QUEUE, Report};
+use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
 use crate::system::{AgentSettings, Observation, System, SystemError};
 use crate::wire::v1::agent::{HostRolloutSnapshot, Order};
@@ -70,10 +73,15 @@ pub struct Driver {
     pub(crate) net: Arc<dyn ProbeNet>,
     pub(crate) say: Say,
     pub(crate) said: String,
+    pub(crate) alive: Alive,
     pub(crate) heartbeat_floor: Duration,
     pub(crate) journal: Journal,
     /// Why the journal could not be written last, and when it is tried again.
     pub(crate) disk: Option<(String, Instant)>,
+    /// What speaks against a soaking target and could not be written: at most one event of a probe, one
+    /// declaration and one verdict of each attempt. While there is any, the target is neither kept alive nor
+    /// committed.
+    pub(crate) unwritten: Vec<(RolloutId, Event)>,
     pub(crate) seen: Observation,
     pub(crate) records: Vec<RootRecord>,
     pub(crate) settings: AgentSettings,
@@ -84,6 +92,8 @@ pub struct Driver {
     pub(crate) refusals: BTreeMap<RolloutId, HostHold>,
     /// Why an attempt that is invited does not ask, for the heartbeat.
     pub(crate) holds: BTreeMap<RolloutId, Vec<HostHold>>,
+    /// What the root helper held back for, until it is asked again.
+    pub(crate) helper_holds: BTreeMap<RolloutId, (HostHold, Instant)>,
     /// When the last new journal was begun.
     pub(crate) renewed: Option<Instant>,
     pub(crate) snapshots: Vec<HostRolloutSnapshot>,
@@ -92,6 +102,8 @@ pub struct Driver {
     pub(crate) round: u64,
     /// Rollouts whose commit was asked for.
     pub(crate) committing: BTreeSet<RolloutId>,
+    /// What keeps a commit from being finished, as it was told last.
+    pub(crate) troubles: BTreeMap<RolloutId, HostHold>,
     /// An attempt that is due is not looked at again before this.
     pub(crate) naps: BTreeMap<RolloutId, Instant>,
     pub(crate) look_at: Option<Instant>,
@@ -118,9 +130,11 @@ impl Driver {
             net: parts.net,
             say: parts.say,
             said: String::new(),
+            alive: parts.alive,
             heartbeat_floor: parts.heartbeat_floor,
             journal: Journal::with(parts.journal, content),
             disk: None,
+            unwritten: Vec::new(),
             seen,
             records: Vec::new(),
             settings,
@@ -129,12 +143,14 @@ impl Driver {
             offers: BTreeMap::new(),
             refusals: BTreeMap::new(),
             holds: BTreeMap::new(),
+            helper_holds: BTreeMap::new(),
             renewed: None,
             snapshots: Vec::new(),
             asks: permit::Asks::default(),
             watch: None,
             round: 0,
             committing: BTreeSet::new(),
+            troubles: BTreeMap::new(),
             naps: BTreeMap::new(),
             look_at: None,
             effects: VecDeque::new(),
@@ -176,6 +192,7 @@ impl Driver {
     /// Does everything that is due now.
     async fn turn(&mut self) -> Option<Exit> {
         let now = Instant::now();
+        self.alive.turn();
         if self.disk.as_ref().is_some_and(|(_, at)| *at <= now) {
             self.try_disk();
         }
@@ -213,14 +230,19 @@ impl Driver {
         self.watch = None;
         self.effects.clear();
         self.committing.clear();
+        self.unwritten.clear();
         self.naps.clear();
+        self.helper_holds.clear();
         self.asks = permit::Asks::default();
         self.reload().await;
     }
 
-    /// Reads again what the running closure tells its agent, and connects to the control plane it names.
-    pub(crate) async fn reload(&mut self) {
-        match within("read the agent's settings", self.system.settings()).await {
+    /// Reads again what the running closure tells its agent, and connects to the control plane it names; false when
+    /// it could not be read.
+    pub(crate) async fn reload(&mut self) -> bool {
+        let read = within("read the agent's settings", self.system.settings()).await;
+        let could = read.is_ok();
+        match read {
             Ok(settings) if settings == self.settings => {}
             Ok(settings) => {
                 if settings.trust != self.settings.trust {
@@ -232,11 +254,13 @@ impl Driver {
             }
             Err(why) => tracing::warn!(host.name = %self.host, "{why}"),
         }
+        could
     }
 }
 
 async fn first_look(parts: &mut Parts) -> (Observation, AgentSettings) {
     loop {
+        parts.alive.turn();
         let seen = within("look at the machine", parts.system.observe()).await;
         let settings = within("read the agent's settings", parts.system.settings()).await;
         match (seen, settings) {

@@ -161,11 +161,13 @@ impl Driver {
             Err(why) => {
                 tracing::warn!(host.name = %self.host, rollout.id = %rollout, "fetching the release: {why}");
                 self.nap(rollout, RELEASE_RETRY.min(self.patience()));
+                self.start_with_release(rollout);
                 return;
             }
         };
         self.heard();
         self.verify(rollout, fetched);
+        self.start_with_release(rollout);
         self.adopt_snapshots();
         if let Some(order) = self.orders.get(rollout).cloned() {
             self.take_order(&order);

@@ -95,7 +95,6 @@ impl Driver {
 
     /// Goes on in a new journal.
     pub(crate) fn renew(&mut self, why: &str) {
-        tracing::error!(host.name = %self.host, "the journal is fenced: {why}; going on in a new one");
         // Whoever fences every journal at once shall not get one more at the speed of the network.
         let young = self.renewed.is_some_and(|at| at.elapsed() < RENEW_PAUSE);
         let renewed = if young { Ok(false) } else { self.journal.renew(self.rng.as_mut()).map(|()| true) };
@@ -107,9 +106,12 @@ impl Driver {
             self.unheard(|link| &mut link.beat);
             return;
         }
+        tracing::error!(host.name = %self.host, "the journal is fenced: {why}; going on in a new one");
         self.renewed = Some(Instant::now());
         self.link.send_from = None;
         self.asks.seqs.clear();
+        // The control plane never took the old journal's question, so it names no new invitation either.
+        self.asks.new_orders();
         let at = self.now();
         if let Err(why) = self.journal.note(&format!("the journal before was fenced: {why}"), Some(&at)) {
             self.write_failed(&why);

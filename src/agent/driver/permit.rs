@@ -69,6 +69,7 @@ impl Driver {
         let orders = &self.orders;
         self.offers.retain(|id, _| open.contains(id) || orders.contains_key(id));
         self.refusals.retain(|id, _| open.contains(id) || orders.contains_key(id));
+        self.helper_holds.retain(|id, _| open.contains(id));
         let held = self.holds.len();
         self.holds.retain(|id, _| open.contains(id));
         if self.holds.len() != held {
@@ -150,6 +151,7 @@ impl Driver {
         }
         holds.extend(offer.hold(&book.floor, self.clock.wall()));
         holds.extend(self.refusals.get(rollout).cloned());
+        holds.extend(self.helper_hold(rollout));
         holds.extend(self.busy_with(rollout).map(HostHold::Busy));
         holds.extend(self.drift(offer).filter(|_| !retry).map(HostHold::Drift));
         holds.extend(self.disk_hold());

@@ -4,16 +4,22 @@ use crate::agent::driver::{Driver, within};
 use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
 use crate::model::host_rollout::{Event, HostRollout, Phase, Probe, Soaking};
 use crate::model::id::{ProbeName, RolloutId};
+use crate::model::root_record::RootState;
 use crate::probe::runner::{Pace, Probes, Report, Schedule};
 use crate::probe::spec::{Spec, parse_or_failing};
+use crate::system::SystemError;
 use crate::trust::{TrustFile, verify_for_host};
 use rand::RngCore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long fresh probes get to speak before a failure clock that ran out earlier counts without them.
-const FRESH_RESULTS: Duration = Duration::from_secs(10);
+/// The part of its interval within which a probe begins its first check.
+const FIRST_CHECK: u32 = 4;
+/// How much longer than its limit a check may take until its result is here, as a part of the limit.
+const LATE_RESULT: u32 = 10;
+/// How often a silent probe is looked for while it is waited for.
+const SILENCE_LOOK: Duration = Duration::from_secs(1);
 /// How long to wait before a commit that was not taken is asked for again.
 const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// While so many events wait to be taken, failures after the commit are not recorded: they are facts, and the
@@ -39,7 +45,17 @@ pub struct Watch {
     round: u64,
     enforced: BTreeSet<ProbeName>,
     passed: BTreeSet<ProbeName>,
+    /// When the first result of each has to be here, from the start.
+    first_by: BTreeMap<ProbeName, Duration>,
     _probes: Probes,
+}
+
+/// Tells whether a commit that was asked for was certainly not begun.
+fn was_not_begun(why: &SystemError) -> bool {
+    match why {
+        SystemError::Held(_) | SystemError::Refused(_) | SystemError::Unknown(..) => true,
+        SystemError::Failed { .. } => false,
+    }
 }
 
 impl Driver {
@@ -54,12 +70,15 @@ impl Driver {
         }
         let enforced = |spec: &&Spec| spec.mode == ProbeMode::Enforce;
         let enforced = specs.iter().filter(enforced).map(|spec| spec.name.clone()).collect();
+        let first = |spec: &Spec| spec.interval / FIRST_CHECK + spec.timeout + spec.timeout / LATE_RESULT;
+        let first_by = specs.iter().map(|spec| (spec.name.clone(), first(spec))).collect();
         self.round += 1;
         let pace = if why == Why::After { Pace::Lazy } else { Pace::Declared };
         let schedule = Schedule { specs, pace, round: self.round, seed: self.rng.next_u64() };
         let probes = Probes::start(schedule, &self.system, &self.net, &self.report_to);
         let (rollout, round, since) = (rollout.clone(), self.round, Instant::now());
-        self.watch = Some(Watch { rollout, why, since, round, enforced, passed: BTreeSet::new(), _probes: probes });
+        let passed = BTreeSet::new();
+        self.watch = Some(Watch { rollout, why, since, round, enforced, passed, first_by, _probes: probes });
         self.check_round();
     }
 
@@ -87,10 +106,16 @@ impl Driver {
         let Some(watch) = self.watch.as_ref().filter(|watch| watch.round == report.round) else { return };
         let (rollout, why, enforced) = (watch.rollout.clone(), watch.why, watch.enforced.contains(&report.probe));
         match why {
-            Why::Soak if self.flips(&rollout, &report) => {
-                self.record(&rollout, &Event::ProbeResult { probe: report.probe, outcome: report.outcome });
+            Why::Soak => {
+                // What it says now stands in the place of what could not be written.
+                self.forget_unwritten(&rollout, &report.probe);
+                let flips = self.flips(&rollout, &report);
+                let event = Event::ProbeResult { probe: report.probe.clone(), outcome: report.outcome };
+                // Only an `enforce` probe speaks against the target.
+                if flips && !self.record(&rollout, &event) && !enforced {
+                    self.forget_unwritten(&rollout, &report.probe);
+                }
             }
-            Why::Soak => {}
             Why::Unchanged => self.count_pass(report),
             Why::After => {
                 let book = self.journal.book();
@@ -129,8 +154,8 @@ impl Driver {
         }
     }
 
-    /// An `enforce` probe has failed for the whole failure time. Probes that were started anew are heard first: a
-    /// fresh pass clears the clock. Where somebody else switched the host meanwhile, the probes say nothing of the
+    /// An `enforce` probe has failed for the whole failure time. Where none fails any more, those that have not said
+    /// anything yet are heard first: their pass clears the clock, and only their silence or failure counts. Where somebody else switched the host meanwhile, the probes say nothing of the
     /// target: the next look finds out who did.
     pub(crate) async fn failure_sustained(&mut self, rollout: &RolloutId, soaking: &Soaking) {
         match within("look at the machine", self.system.observe()).await {
@@ -146,17 +171,25 @@ impl Driver {
         }
         let mut names = soaking.failing_probes();
         if names.is_empty() {
-            let young = self.watch.as_ref().is_some_and(|watch| watch.since.elapsed() < FRESH_RESULTS);
-            if young {
-                self.nap(rollout, Duration::from_millis(100));
+            names = self.overdue_probes(rollout, soaking);
+            if names.is_empty() {
+                self.probes_again(rollout);
+                self.nap(rollout, SILENCE_LOOK);
                 return;
             }
-            let silent = soaking.probes.iter().flatten().filter(|(_, probe)| probe.mode == ProbeMode::Enforce);
-            names = silent.map(|(name, _)| name.clone()).collect();
         }
-        if !self.committing.contains(rollout) {
-            self.record(rollout, &Event::SustainedFailure(Verdict::ProbesFailed(names)));
-        }
+        self.judge(rollout, Verdict::ProbesFailed(names)).await;
+    }
+
+    /// The `enforce` probes that have said nothing since they were started, although they had the time to.
+    fn overdue_probes(&self, rollout: &RolloutId, soaking: &Soaking) -> Vec<ProbeName> {
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.rollout == *rollout) else { return Vec::new() };
+        let age = watch.since.elapsed();
+        let silent = |(name, probe): &(&ProbeName, &Probe)| {
+            let due = watch.first_by.get(*name).is_none_or(|first| age >= *first);
+            probe.mode == ProbeMode::Enforce && probe.last.is_none() && due
+        };
+        soaking.probes.iter().flatten().filter(silent).map(|(name, _)| name.clone()).collect()
     }
 
     /// Fetches what the commit will need, so that the end of the soak waits for nothing.
@@ -174,24 +207,53 @@ impl Driver {
             self.nap(rollout, COMMIT_RETRY.min(self.patience()));
             return;
         }
-        if self.running() != Some(&progress.terms.target) {
+        // What the journal could not take counts as much as what it did; without probes nobody knows.
+        let watched = self.watch.as_ref().is_some_and(|watch| watch.rollout == *rollout && watch.why == Why::Soak);
+        if self.running() != Some(&progress.terms.target) || self.in_doubt(rollout) || !watched {
             self.nap(rollout, COMMIT_RETRY);
             return;
         }
         let asked_before = self.committing.contains(rollout);
         if let Err(why) = if asked_before { Ok(()) } else { self.trusted_by_target(rollout) } {
-            self.record(rollout, &Event::SustainedFailure(Verdict::CommitFailed(why)));
+            self.judge(rollout, Verdict::CommitFailed(why)).await;
             return;
         }
+        // Before the call: one whose answer is lost may have begun it.
+        self.committing.insert(rollout.clone());
+        self.look_soon();
         let asked = within("commit the target", self.system.commit(rollout, progress.attempt)).await;
-        match asked {
-            Ok(()) => {
-                self.committing.insert(rollout.clone());
-                self.look_soon();
+        if let Err(why) = asked {
+            tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}");
+            if !asked_before && was_not_begun(&why) {
+                self.committing.remove(rollout);
             }
-            Err(why) => tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}"),
+            if matches!(why, SystemError::Unknown(..)) {
+                // Nothing guards the target any more, and nobody can commit it.
+                self.committing.remove(rollout);
+                self.judge(rollout, Verdict::CommitFailed("the root record of this attempt is lost".to_owned())).await;
+                return;
+            }
         }
         self.nap(rollout, COMMIT_RETRY);
+    }
+
+    /// Gives a verdict on a soaking target, unless the root helper has begun to commit it.
+    pub(crate) async fn judge(&mut self, rollout: &RolloutId, verdict: Verdict) -> bool {
+        if self.committing.contains(rollout) || !self.read_records().await {
+            return false;
+        }
+        let Some(progress) = self.progress(rollout) else { return false };
+        let begun = self.record_of(rollout, progress).is_some_and(|record| match record.state {
+            RootState::Committing | RootState::Committed => true,
+            RootState::Launched | RootState::Soaking | RootState::Reverting => false,
+            RootState::Reverted | RootState::Overtaken | RootState::Kept => false,
+        });
+        if begun {
+            self.committing.insert(rollout.clone());
+            self.look_soon();
+            return false;
+        }
+        self.record(rollout, &Event::SustainedFailure(verdict))
     }
 
     /// The offer was read with the trust file of the closure that ran then; the target's own decides here. Without

@@ -2,21 +2,32 @@
 
 use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
-use crate::model::facts::Verdict;
-use crate::model::host_rollout::{Event, HostRollout, Phase};
+use crate::model::effect::Effect;
+use crate::model::facts::{HostHold, Verdict};
+use crate::model::host_rollout::step::PERMIT_LIFE;
+use crate::model::host_rollout::{Deferred, Event, HostRollout, Phase};
 use crate::model::id::{Closure, RolloutId};
-use crate::model::root_record::{RootRecord, RootState};
+use crate::model::limit::REBOOT_PATIENCE;
+use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::system::{StartOrder, SystemError};
 use rand::Rng;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Staging starts spread over this, so that a fleet does not ask its cache at one instant; less where the policy
 /// leaves less time.
 const STAGE_JITTER: Duration = Duration::from_secs(5);
+/// How long what the root helper holds back for is believed before it is asked again: the agent can't see it pass.
+const HELPER_HOLD: Duration = Duration::from_secs(60);
 /// The part of the staging limit that the spread may take at most.
 const STAGE_JITTER_PART: u32 = 20;
+
+/// Tells whether the root helper has begun what the last permit was for.
+fn is_begun(record: &RootRecord) -> bool {
+    let waits = matches!(record.result, Some((SwitchResult::Deferred(_), _))) && record.trial_from.is_none();
+    !waits && !record.may_relaunch()
+}
 
 impl Driver {
     /// Fetches and pins the target beside the loop.
@@ -73,8 +84,13 @@ impl Driver {
         if !self.read_records().await || self.record_of(rollout, &progress).is_some_and(|it| !it.may_relaunch()) {
             return;
         }
+        // A permit is not used after its life, whatever kept the agent from using it.
+        if self.now().since(&activating.acked).is_none_or(|age| age > PERMIT_LIFE) {
+            self.record(rollout, &Event::PermitLapsed("not started within the life of the permit".to_owned()));
+            return;
+        }
         let Some(offer) = self.offers.get(rollout) else {
-            self.fetch(rollout);
+            self.fetch_for_start(rollout);
             return;
         };
         if self.running() != Some(&activating.prior) {
@@ -91,9 +107,7 @@ impl Driver {
         };
         match within("start the switch", self.system.start(&order)).await {
             Ok(()) => {}
-            Err(SystemError::Held(hold)) => {
-                self.record(rollout, &Event::PermitLapsed(format!("the root helper holds: {hold:?}")));
-            }
+            Err(SystemError::Held(hold)) => self.held_by_helper(rollout, hold),
             Err(SystemError::Refused(why)) => {
                 let (verdict, log, units) = (Verdict::Refused(why), String::new(), Vec::new());
                 self.record(rollout, &Event::ActivationFailed { verdict, log, units });
@@ -108,17 +122,98 @@ impl Driver {
     /// Orders the trial boot. A host that can't be rebooted gives its permit back.
     pub(crate) async fn trial_boot(&mut self, rollout: &RolloutId) {
         self.look_soon();
+        if !self.read_records().await || !self.may_still_boot(rollout) {
+            return;
+        }
         let Some(progress) = self.progress(rollout) else { return };
         let attempt = progress.attempt;
-        match within("reboot into the target", self.system.reboot(rollout, attempt)).await {
+        let Some(offer) = self.offers.get(rollout) else {
+            self.fetch_for_start(rollout);
+            return;
+        };
+        match within("reboot into the target", self.system.reboot(rollout, attempt, &offer.text)).await {
             Ok(()) => {}
-            Err(why @ (SystemError::Held(_) | SystemError::Refused(_) | SystemError::Unknown(..))) => {
+            Err(SystemError::Held(hold)) => self.held_by_helper(rollout, hold),
+            Err(why @ (SystemError::Refused(_) | SystemError::Unknown(..))) => {
                 self.record(rollout, &Event::PermitLapsed(why.to_string()));
+                self.nap(rollout, HELPER_HOLD);
             }
             Err(why @ SystemError::Failed { .. }) => {
                 tracing::warn!(host.name = %self.host, rollout.id = %rollout, "{why}; trying again");
             }
         }
+    }
+
+    /// Fetches the release that a start needs after a restart of the agent; where that was just tried in vain, the
+    /// permit is given back.
+    fn fetch_for_start(&mut self, rollout: &RolloutId) {
+        if self.is_napping(rollout) {
+            self.record(rollout, &Event::PermitLapsed("the release that was to be started is not here".to_owned()));
+        } else {
+            self.fetch(rollout);
+        }
+    }
+
+    /// Goes on with a start that waited for its release, whether that came or not.
+    pub(crate) fn start_with_release(&mut self, rollout: &RolloutId) {
+        let waits = self.progress(rollout).filter(|own| self.record_of(rollout, own).is_none_or(|it| !is_begun(it)));
+        let effect = match waits.map(|own| &own.phase) {
+            Some(Phase::Activating(_)) => Effect::StartSwitch,
+            Some(Phase::Deferred(deferred)) if deferred.trial.is_some() => Effect::TrialBoot,
+            Some(
+                Phase::Pending(_)
+                | Phase::Deferred(_)
+                | Phase::Soaking(_)
+                | Phase::Converged(_)
+                | Phase::Failed(_)
+                | Phase::Reverted(_)
+                | Phase::Cancelled(_),
+            )
+            | None => return,
+        };
+        self.effects.push_back((rollout.clone(), effect));
+    }
+
+    /// Tells whether the trial boot is to be ordered (again). A permit is not used after its life, and a machine that
+    /// does not reboot, although it was told to, is waited for only so long.
+    fn may_still_boot(&mut self, rollout: &RolloutId) -> bool {
+        let Some(progress) = self.progress(rollout) else { return false };
+        let Phase::Deferred(Deferred { acked, trial: Some(ordered), .. }) = &progress.phase else { return false };
+        let now = self.now();
+        let lives = acked.as_ref().and_then(|acked| now.since(acked)).is_some_and(|age| age <= PERMIT_LIFE);
+        let patience = progress.terms.reboot_limit * REBOOT_PATIENCE;
+        let gone = now.reached(&ordered.plus(patience));
+        match self.record_of(rollout, progress) {
+            // It is up: its guard judges it, and the next looks take what that says.
+            Some(record) if record.trial_boot.is_some() => false,
+            Some(record) if record.trial_from.is_none() && !lives => {
+                self.record(rollout, &Event::PermitLapsed("the reboot was not ordered in time".to_owned()));
+                false
+            }
+            Some(record) if record.trial_from.is_some() && gone => {
+                let why = format!("the reboot that was ordered has not come within {patience:?}");
+                self.record(rollout, &Event::SustainedFailure(Verdict::Refused(why)));
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    /// Gives the permit back, says why, and leaves the root helper alone for a while: whoever invites at once must
+    /// not make a loop.
+    fn held_by_helper(&mut self, rollout: &RolloutId, hold: HostHold) {
+        let why = format!("the root helper holds: {hold}");
+        self.helper_holds.insert(rollout.clone(), (hold, Instant::now() + HELPER_HOLD));
+        self.link.beat.soon();
+        self.record(rollout, &Event::PermitLapsed(why));
+        // After the event, which ends every nap.
+        self.nap(rollout, HELPER_HOLD);
+    }
+
+    /// What the root helper held this rollout back for, until it is asked again.
+    pub(crate) fn helper_hold(&self, rollout: &RolloutId) -> Option<HostHold> {
+        let held = self.helper_holds.get(rollout).filter(|(_, until)| *until > Instant::now());
+        held.map(|(hold, _)| hold.clone())
     }
 
     /// Brings the prior back; the root helper does it, and the next looks follow it.

@@ -6,3 +6,6 @@ mod memories;
 mod boots;
 mod delivery;
 mod holds;
+mod disk;
+mod commits;
+mod settings;

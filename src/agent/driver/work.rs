@@ -96,7 +96,7 @@ impl Driver {
         self.busy.remove(&work);
         match (work, result) {
             (_, Outcome::Poll(answer)) => self.take_poll(answer),
-            (_, Outcome::Beat(answer)) => self.take_beat(answer.map(|answer| *answer)),
+            (_, Outcome::Beat(answer)) => self.take_beat(answer.map(|answer| *answer)).await,
             (_, Outcome::Send(answer)) => self.take_sent(answer),
             (Work::Fetch(rollout), Outcome::Fetch(answer)) => self.take_release(&rollout, answer),
             (Work::Stage(rollout), Outcome::Stage(target, staged)) => self.take_staged(&rollout, &target, staged),

@@ -32,6 +32,7 @@ impl Driver {
             }
             Err(why) => {
                 self.write_failed(&why);
+                self.keep_unwritten(rollout, event);
                 false
             }
         }
@@ -86,6 +87,7 @@ impl Driver {
             Ok(()) => {
                 self.disk = None;
                 self.link.beat.soon();
+                self.write_unwritten();
             }
             Err(why) => self.write_failed(&why),
         }

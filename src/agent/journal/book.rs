@@ -10,7 +10,11 @@ use crate::wire::Invalid;
 use crate::wire::v1::agent::{EventEnvelope, StoreMarkBody};
 use crate::wire::v1::event::ProgressBody;
 use crate::wire::v1::release::{date, timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+/// The most closures that are remembered as quarantined; the oldest go first. A control plane takes no longer list,
+/// and what failed here 64 failures ago is ordered again by a person who means it.
+pub const QUARANTINED_KEPT: usize = 64;
 
 /// One attempt in the book: the newest of its rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +42,8 @@ pub struct Book {
     pub acked: Option<u64>,
     /// The highest store mark that was seen.
     pub store: Option<StoreMarkBody>,
-    /// Closures that are not started again here.
-    pub quarantined: BTreeSet<Closure>,
+    /// Closures that are not started again here, the oldest first, at most [`QUARANTINED_KEPT`].
+    pub quarantined: Vec<Closure>,
     /// What was accepted of signed sequences and dates.
     pub floor: FloorLine,
     /// Every attempt that is remembered.
@@ -58,7 +62,7 @@ impl Book {
             last_seq: 0,
             acked: None,
             store: None,
-            quarantined: BTreeSet::new(),
+            quarantined: Vec::new(),
             floor: FloorLine::default(),
             rollouts: BTreeMap::new(),
             lost: Vec::new(),
@@ -80,7 +84,7 @@ impl Book {
             last_seq: base.seq,
             acked: base.acked,
             store: base.store,
-            quarantined: base.quarantined.into_iter().collect(),
+            quarantined: newest_quarantined(base.quarantined),
             floor: base.floor.unwrap_or_default(),
             rollouts,
             lost: base.lost,
@@ -96,7 +100,7 @@ impl Book {
             seq: self.last_seq,
             acked: self.acked,
             rollouts: self.rollouts.iter().map(|(id, tracked)| tracked.to_open(id)).collect(),
-            quarantined: self.quarantined.iter().cloned().collect(),
+            quarantined: self.quarantined.clone(),
             floor: (self.floor != FloorLine::default()).then(|| self.floor.clone()),
             store: self.store.clone(),
             lost: self.lost.clone(),
@@ -123,10 +127,10 @@ impl Book {
                 self.store = acked.store.clone().or(self.store.take());
             }
             Entry::Quarantine(line) if line.lifted => {
-                self.quarantined.remove(&line.closure);
+                self.lift(&line.closure);
             }
             Entry::Quarantine(line) => {
-                self.quarantined.insert(line.closure.clone());
+                self.quarantine(&line.closure);
             }
             Entry::Floor(floor) => self.floor = floor.clone(),
             Entry::Note(_) => {}
@@ -150,15 +154,28 @@ impl Book {
         match step(&tracked.progress, &event, &Stamp::from(envelope.at.clone())) {
             Step::Moved(progress, effects) => {
                 tracked.progress = *progress;
+                let converged = matches!(tracked.progress.phase, Phase::Converged(_));
+                let target = tracked.progress.terms.target.clone();
                 // With the verdict, so that no crash comes between the two.
-                self.quarantined.extend(effects.iter().filter_map(quarantine));
-                if matches!(tracked.progress.phase, Phase::Converged(_)) {
-                    self.quarantined.remove(&tracked.progress.terms.target);
+                effects.iter().filter_map(quarantined).for_each(|closure| self.quarantine(closure));
+                if converged {
+                    self.lift(&target);
                 }
                 Ok(effects)
             }
             Step::Ignored(_) => Ok(Vec::new()),
         }
+    }
+
+    fn lift(&mut self, closure: &Closure) {
+        self.quarantined.retain(|known| known != closure);
+    }
+
+    fn quarantine(&mut self, closure: &Closure) {
+        self.lift(closure);
+        self.quarantined.push(closure.clone());
+        let over = self.quarantined.len().saturating_sub(QUARANTINED_KEPT);
+        self.quarantined.drain(..over);
     }
 
     /// Tells whether the control plane holds this number.
@@ -202,8 +219,14 @@ impl TryFrom<Open> for Tracked {
     }
 }
 
-fn quarantine(effect: &Effect) -> Option<Closure> {
-    if let Effect::Quarantine(closure) = effect { Some(closure.clone()) } else { None }
+fn quarantined(effect: &Effect) -> Option<&Closure> {
+    if let Effect::Quarantine(closure) = effect { Some(closure) } else { None }
+}
+
+/// An older agent may have kept more.
+fn newest_quarantined(mut all: Vec<Closure>) -> Vec<Closure> {
+    all.drain(..all.len().saturating_sub(QUARANTINED_KEPT));
+    all
 }
 
 fn out_of_place(what: &'static str) -> Invalid {

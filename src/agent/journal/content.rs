@@ -14,6 +14,9 @@ use std::collections::BTreeSet;
 pub const ROLLOUTS_KEPT: usize = 3;
 /// At most so many acknowledged events are kept, whatever rollouts they belong to.
 pub const ACKED_KEPT: u64 = 2000;
+/// A new journal begins with at most so many rollouts: a control plane refuses a longer base, and a longer list in
+/// the heartbeat.
+pub const BASE_KEPT: usize = 64;
 /// At most so many lines of an unknown kind are kept, the newest.
 const UNKNOWN_KEPT: usize = 64;
 
@@ -101,7 +104,9 @@ impl Content {
             let to = (!damaged).then_some(old.last_seq);
             lost.push(Lost { journal: old.journal.clone(), from, to });
         }
+        let kept: BTreeSet<_> = self.worth_most().into_iter().collect();
         let mut rollouts = old.rollouts.clone();
+        rollouts.retain(|id, _| kept.contains(id));
         for tracked in rollouts.values_mut() {
             tracked.last_seq = 0;
         }
@@ -125,12 +130,22 @@ impl Content {
         let unknown = folded.iter().filter(|kept| !kept.known).rev().take(UNKNOWN_KEPT);
         let mut lines: Vec<_> = unknown.cloned().collect();
         lines.reverse();
-        lines.extend(rest.iter().filter(|kept| kept.seq.is_some() || !kept.known || is_open(kept)).cloned());
+        lines.extend(rest.iter().filter(|kept| kept.seq.is_some() || !kept.known || is_replayed(kept)).cloned());
         let mut now = base.clone();
         for entry in lines.iter().filter_map(Kept::entry) {
             now.apply(&entry)?;
         }
         Ok(Self { base, lines, book: now })
+    }
+
+    /// The rollouts that a new journal begins with: what has to be remembered, what is open first, no more than the
+    /// control plane takes in one base.
+    fn worth_most(&self) -> Vec<RolloutId> {
+        let rollouts = self.book.rollouts.iter().filter(|(id, _)| self.needs(id));
+        let mut worth: Vec<_> =
+            rollouts.map(|(id, tracked)| (!tracked.progress.is_final(), tracked.last_seq, id.clone())).collect();
+        worth.sort();
+        worth.into_iter().rev().take(BASE_KEPT).map(|(_, _, id)| id).collect()
     }
 
     /// Tells whether a rollout has to be remembered: it is one of the newest, is open, or has events that the
@@ -158,8 +173,10 @@ impl Content {
     }
 }
 
-fn is_open(kept: &Kept) -> bool {
-    matches!(kept.entry(), Some(Entry::Open(_)))
+/// Tells whether a line has to stay between the events, since they mean something else without it: an attempt that
+/// opens, a quarantine that is lifted after the failure that began it.
+fn is_replayed(kept: &Kept) -> bool {
+    matches!(kept.entry(), Some(Entry::Open(_) | Entry::Quarantine(_)))
 }
 
 /// Makes a journal id.

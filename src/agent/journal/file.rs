@@ -24,7 +24,8 @@ pub trait JournalFile: Send {
     /// # Errors
     /// What the file system said.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Puts these bytes in the place of all others, durably: after a power cut either the old or the new are there.
+    /// Puts these bytes in the place of all others: after a power cut either the old or the new are there, and what
+    /// is added later is durable only with the new.
     ///
     /// # Errors
     /// What the file system said; the old bytes are still there.
@@ -63,6 +64,8 @@ pub struct DiskFile {
     good: u64,
     /// A failed append may have left bytes behind that could not be cut off yet.
     torn: bool,
+    /// The directory does not durably name this file yet: owed before anything is added.
+    unnamed: bool,
     _lock: Flock<File>,
 }
 
@@ -88,7 +91,7 @@ impl DiskFile {
         let path = dir.join("journal");
         let file = open_journal(&path).map_err(failed("open", &path))?;
         let good = file.metadata().map_err(failed("read", &path))?.len();
-        Ok(Self { dir: dir.to_owned(), file, good, torn: false, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), file, good, torn: false, unnamed: false, _lock: lock })
     }
 
     fn write_aside(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -101,6 +104,15 @@ impl DiskFile {
         if self.torn {
             self.file.set_len(self.good)?;
             self.torn = false;
+        }
+        Ok(())
+    }
+
+    /// Makes the file's name durable, where that is still owed.
+    fn settle_name(&mut self) -> io::Result<()> {
+        if self.unnamed {
+            File::open(&self.dir)?.sync_all()?;
+            self.unnamed = false;
         }
         Ok(())
     }
@@ -118,6 +130,7 @@ impl JournalFile for DiskFile {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.settle_name()?;
         self.mend()?;
         let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
         if let Err(why) = written {
@@ -132,12 +145,15 @@ impl JournalFile for DiskFile {
 
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_aside("journal.new", bytes)?;
-        let path = self.dir.join("journal");
-        std::fs::rename(self.dir.join("journal.new"), &path)?;
-        File::open(&self.dir)?.sync_all()?;
-        self.file = open_journal(&path)?;
-        self.good = bytes.len() as u64;
-        self.torn = false;
+        let new = self.dir.join("journal.new");
+        // Opened before it gets its name, so that after the rename nothing can fail: whatever is added goes where
+        // the name points.
+        let file = open_journal(&new)?;
+        std::fs::rename(&new, self.dir.join("journal"))?;
+        (self.file, self.good, self.torn, self.unnamed) = (file, bytes.len() as u64, false, true);
+        if let Err(why) = self.settle_name() {
+            tracing::warn!("the journal's new name is not durable yet: {why}");
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::agent::journal::file::MemoryFile;
-use crate::model::facts::{ProbeMode, ProbeOutcome};
+use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
 use crate::model::fleet::{OnFailure, RebootPolicy};
 use crate::model::host_rollout::{HostRollout, HostRolloutState, Terms};
 use crate::model::id::{Attempt, BootId, StoreId};
@@ -297,6 +297,56 @@ fn a_fenced_journal_goes_on_under_a_new_id_and_marks_what_was_not_taken() {
     let mark = Event::HistoryLost { journal: old.journal, from: 4, to: Some(6) };
     assert!(matches!(journal.event(&id(1), &mark, &at(20)).unwrap(), Recorded::Moved(1, _)));
     assert_eq!(open(&file).0.book().lost, []);
+}
+
+#[test]
+fn a_fenced_journal_of_very_many_rollouts_goes_on_with_as_many_as_a_base_takes() {
+    for acked in [true, false] {
+        let file = MemoryFile::default();
+        let (mut journal, _) = open(&file);
+        for n in 1..=70 {
+            begin(&mut journal, n);
+            if n > 1 {
+                step_to_soaking(&mut journal, n);
+                finish(&mut journal, n);
+            }
+        }
+        if acked {
+            journal.acked(journal.book().last_seq, &store(1)).unwrap();
+        }
+        journal.renew(&mut rng()).unwrap();
+        let kept: Vec<_> = journal.book().rollouts.keys().cloned().collect();
+        assert_eq!(kept.len(), if acked { content::ROLLOUTS_KEPT + 1 } else { content::BASE_KEPT });
+        assert!(kept.contains(&id(1)), "what is open is never left out");
+        assert!([68, 69, 70].iter().all(|n| kept.contains(&id(*n))), "the newest are kept");
+        assert_eq!(journal.base_body().rollouts.len(), kept.len());
+    }
+}
+
+#[test]
+fn a_quarantine_that_was_lifted_does_not_come_back_with_compaction() {
+    let file = MemoryFile::default();
+    let (mut journal, _) = open(&file);
+    begin(&mut journal, 1);
+    step_to_soaking(&mut journal, 1);
+    journal.event(&id(1), &Event::SustainedFailure(Verdict::DeadMan), &at(90)).unwrap();
+    let target = journal.book().quarantined.clone();
+    assert_eq!(target.len(), 1);
+    journal.quarantine(&target[0], true).unwrap();
+    journal.put(journal.content.compacted().unwrap()).unwrap();
+    assert!(journal.book().quarantined.is_empty());
+    assert!(open(&file).0.book().quarantined.is_empty(), "read again");
+}
+
+#[test]
+fn only_so_many_quarantined_closures_are_kept_and_the_oldest_go_first() {
+    let file = MemoryFile::default();
+    let (mut journal, _) = open(&file);
+    (1..=70).for_each(|n| journal.quarantine(&closure(n), false).unwrap());
+    let kept: Vec<_> = (7..=70).map(closure).collect();
+    assert_eq!(journal.book().quarantined, kept);
+    journal.renew(&mut rng()).unwrap();
+    assert_eq!(open(&file).0.book().quarantined, kept);
 }
 
 #[test]

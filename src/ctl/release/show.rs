@@ -90,7 +90,6 @@ async fn find(session: &Session, what: &str) -> anyhow::Result<SignedRelease> {
 }
 
 fn as_json(release: &Release, lease: &LeaseBody, signed: &SignedRelease) -> Value {
-    let limits = self_rollback(&release.policy);
     let waves = release.waves.iter().map(|wave| {
         let hosts: Vec<String> = wave.hosts.iter().map(ToString::to_string).collect();
         json!({ "name": wave.name.to_string(), "hosts": hosts, "rules": rules(wave) })
@@ -106,14 +105,23 @@ fn as_json(release: &Release, lease: &LeaseBody, signed: &SignedRelease) -> Valu
         "again": release.again,
         "waves": waves.collect::<Vec<_>>(),
         "hosts": hosts.collect::<serde_json::Map<_, _>>(),
-        "selfRollback": {
+        "selfRollback": limits_json(&release.policy),
+    })
+}
+
+/// `null` where nothing brings a host back by itself.
+fn limits_json(policy: &Policy) -> Value {
+    let limits = self_rollback(policy);
+    match policy.on_failure {
+        OnFailure::Keep => Value::Null,
+        OnFailure::Revert => json!({
             "afterFailureMs": millis(limits.after_failure),
             "afterSwitchMs": millis(limits.after_switch),
             "afterSilenceMs": millis(limits.after_silence),
             "absoluteEndMs": millis(limits.absolute_end),
             "backByMs": millis(limits.back_by),
-        },
-    })
+        }),
+    }
 }
 
 fn millis(span: Duration) -> u64 {
@@ -145,7 +153,7 @@ fn render(release: &Release, lease: &LeaseBody, signed: &SignedRelease, now: Tim
     text.push('\n');
     text.push_str(&policy(&release.policy));
     text.push('\n');
-    text.push_str(&limits(&self_rollback(&release.policy)));
+    text.push_str(&way_back(&release.policy));
     text
 }
 
@@ -226,6 +234,16 @@ fn policy(policy: &Policy) -> String {
         shown.push(("order", format!("{} for others first", count(u64::try_from(pairs).unwrap_or(0), "host"))));
     }
     fields(&shown)
+}
+
+/// Says whether and how fast a host comes back by itself.
+fn way_back(policy: &Policy) -> String {
+    match policy.on_failure {
+        OnFailure::Revert => limits(&self_rollback(policy)),
+        OnFailure::Keep => "No host brings itself back: policy `keep` leaves a failed one on the new closure, and its \
+                            dead-man is off. A\nreboot brings back what ran before, which is still the boot default.\n"
+            .to_owned(),
+    }
 }
 
 /// Says how fast a host is back on its prior closure, whatever happens.

@@ -208,7 +208,8 @@ pub fn host(view: &View<'_>) -> Vec<Hold> {
         | HostHold::StateNotPersistent
         | HostHold::NoTrialBoot(_)
         | HostHold::Window(_)
-        | HostHold::Untrusted(_) => false,
+        | HostHold::Untrusted(_)
+        | HostHold::Commit(_) => false,
     };
     view.host.holds.iter().filter(|hold| !own(hold)).cloned().map(Hold::OnHost).collect()
 }

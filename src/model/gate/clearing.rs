@@ -94,9 +94,12 @@ impl Hold {
 fn on_host(hold: &HostHold) -> ClearedBy {
     match hold {
         HostHold::Window(_) => ClearedBy::Time,
-        HostHold::Disk(_) | HostHold::Lock | HostHold::Cache(_) | HostHold::ClockBehind | HostHold::Busy(_) => {
-            ClearedBy::Host
-        }
+        HostHold::Disk(_)
+        | HostHold::Lock
+        | HostHold::Cache(_)
+        | HostHold::ClockBehind
+        | HostHold::Busy(_)
+        | HostHold::Commit(_) => ClearedBy::Host,
         HostHold::BootDefaultDiffers | HostHold::Drift(_) | HostHold::Quarantined(_) => ClearedBy::Operator,
         HostHold::Lease(_) | HostHold::StateNotPersistent | HostHold::NoTrialBoot(_) | HostHold::Untrusted(_) => {
             ClearedBy::Release

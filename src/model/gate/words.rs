@@ -118,6 +118,7 @@ fn on_host(hold: &HostHold, host: &HostName, rollout: &RolloutId) -> Option<Stri
         HostHold::StateNotPersistent | HostHold::NoTrialBoot(_) | HostHold::Untrusted(_) => {
             Some("publish a new release that mends it".to_owned())
         }
+        HostHold::Commit(_) => Some(format!("on {host}: see that /boot and /nix can be written and have room")),
         HostHold::Lock | HostHold::Cache(_) | HostHold::Window(_) | HostHold::Busy(_) => None,
     }
 }

@@ -71,7 +71,9 @@ pub fn resume_effects(state: &HostRollout) -> Vec<Effect> {
         Phase::Converged(_) => vec![Effect::WatchProbes],
         Phase::Failed(failed) => match &failed.rollback {
             Rollback::Due | Rollback::Started(_) => vec![Effect::Revert(failed.verdict.clone())],
-            Rollback::Impossible(_) | Rollback::Kept | Rollback::Overtaken => vec![],
+            // Final, and yet the root helper has to hear of it: until it has, its dead-man or a commit may act.
+            Rollback::Kept => vec![Effect::Keep(failed.verdict.clone())],
+            Rollback::Impossible(_) | Rollback::Overtaken => vec![],
         },
         Phase::Reverted(_) | Phase::Cancelled(_) => vec![],
     }

@@ -89,6 +89,7 @@ fn the_figures_are_the_sums_of_the_policys_limits() {
     let limits = self_rollback(&policy());
     assert_eq!(limits.absolute_end, secs(300 + 600 + 60 + 900 + 120));
     assert_eq!(limits.back_by, limits.absolute_end + secs(10 + 200 + 400));
+    assert_eq!(limits.trial_back_by, limits.back_by + secs(3 * 400));
     assert_eq!(limits.after_switch, secs(300 + 90 + 610));
     assert_eq!(limits.after_silence, secs(90 + 610));
     assert_eq!(limits.after_failure, secs(60 + 90 + 610));

@@ -5,7 +5,7 @@ use crate::model::fleet::{OnFailure, RebootPolicy};
 use crate::model::host_rollout::step::step;
 use crate::model::host_rollout::{Event, HostRollout, HostRolloutState, Phase, Step, Terms};
 use crate::model::id::{Attempt, BootId, Closure, ProbeName};
-use crate::model::recovery::{Memories, Recovered, from_root, recover};
+use crate::model::recovery::{Memories, Recovered, follow, from_root, recover};
 use crate::model::root_record::{self, Launch, RootEvent, RootRecord, RootState, RootStep, SwitchResult};
 use crate::model::time::{Stamp, Timestamp};
 use std::time::Duration;
@@ -214,6 +214,20 @@ fn a_power_cut_with_a_lost_journal_waits_again() {
 }
 
 #[test]
+fn a_verdict_after_the_commit_had_begun_gives_way_to_the_root_record() {
+    let verdict = Event::SustainedFailure(Verdict::ProbesFailed(vec![probe()]));
+    let failed = play(failing(300), &[(verdict, at("one", 360))]);
+    let committed = root(&[good(), (RootEvent::CommitAsked, at("one", 350)), (RootEvent::CommitDone, at("one", 361))]);
+    let events = follow(&failed, &committed, &target(), &at("one", 362));
+    let state = play(failed.clone(), &events.into_iter().map(|event| (event, at("one", 362))).collect::<Vec<_>>());
+    assert_eq!(state.state(), HostRolloutState::Converged);
+    // Until it is committed, and where something else runs, the verdict stands.
+    let committing = root(&[good(), (RootEvent::CommitAsked, at("one", 350))]);
+    assert!(follow(&failed, &committed, &prior(), &at("one", 362)).is_empty());
+    assert!(follow(&failed, &committing, &target(), &at("one", 362)).is_empty());
+}
+
+#[test]
 fn a_commit_cut_by_power_is_finished_where_the_target_boots() {
     let (journal, root) = (soaking(), root(&[good(), (RootEvent::CommitAsked, at("one", 400))]));
     assert_eq!(root.state, RootState::Committing);
@@ -264,11 +278,80 @@ fn a_rewound_journal_catches_up_with_the_root_record() {
 fn a_trial_boot_is_found_again_from_the_root_record_alone() {
     let deferred = RootEvent::Ended(SwitchResult::Deferred("kernel".into()));
     let booted = RootEvent::Booted(target());
-    let root = root(&[(deferred, at("one", 20)), (RootEvent::TrialOrdered, at("one", 30)), (booted, at("two", 9))]);
-    let case = Case { journal: None, root: Some(&root), snapshot: None, running: target(), now: at("two", 12) };
+    let mut events = vec![(deferred, at("one", 20)), (RootEvent::TrialOrdered, at("one", 30)), (booted, at("two", 9))];
+    let up = root(&events);
+    let case = Case { journal: None, root: Some(&up), snapshot: None, running: target(), now: at("two", 12) };
+    check(&case, HostRolloutState::Activating, 1);
+    events.push((RootEvent::Ended(SwitchResult::Good(vec![])), at("two", 15)));
+    let judged = root(&events);
+    let case = Case { journal: None, root: Some(&judged), snapshot: None, running: target(), now: at("two", 16) };
     let recovered = check(&case, HostRolloutState::Soaking, 2);
     let Phase::Soaking(soaking) = recovered.state.phase else { panic!("soaking") };
-    assert_eq!(soaking.since, at("two", 9));
+    assert_eq!(soaking.since, at("two", 15));
+}
+
+#[test]
+fn a_trial_boot_soaks_from_its_result_and_fails_with_a_bad_one() {
+    let deferred = SwitchResult::Deferred("kernel".into());
+    let waits = play(activating(), &[(Event::ActivationDeferred("kernel".into()), at("one", 21))]);
+    let ordered = play(waits, &[(Event::DispatchAcked, at("one", 25)), (Event::TrialBootStarted, at("one", 26))]);
+    let booted = [
+        (RootEvent::Ended(deferred), at("one", 20)),
+        (RootEvent::TrialOrdered, at("one", 30)),
+        (RootEvent::Booted(target()), at("two", 9)),
+    ];
+    let ended = |result| {
+        let mut events = booted.to_vec();
+        events.push((RootEvent::Ended(result), at("two", 15)));
+        root(&events)
+    };
+    let verdict = Verdict::UnitsFailed(vec!["nginx.service".into()]);
+    let bad = SwitchResult::Bad { verdict, log: String::new(), units: vec![] };
+    let cases = [
+        (root(&booted), HostRolloutState::Deferred, 0),
+        (ended(SwitchResult::Good(vec![])), HostRolloutState::Soaking, 1),
+        (ended(bad), HostRolloutState::Failed, 1),
+    ];
+    for (root, state, events) in cases {
+        let case =
+            Case { journal: Some(&ordered), root: Some(&root), snapshot: None, running: target(), now: at("two", 16) };
+        check(&case, state, events);
+    }
+}
+
+#[test]
+fn a_reboot_before_the_trial_boot_was_ordered_blames_nobody() {
+    let waits = play(activating(), &[(Event::ActivationDeferred("kernel".into()), at("one", 21))]);
+    let journal = play(waits, &[(Event::DispatchAcked, at("one", 25)), (Event::TrialBootStarted, at("one", 26))]);
+    let root = root(&[(RootEvent::Ended(SwitchResult::Deferred("kernel".into())), at("one", 20))]);
+    let case =
+        Case { journal: Some(&journal), root: Some(&root), snapshot: None, running: prior(), now: at("two", 16) };
+    let recovered = check(&case, HostRolloutState::Deferred, 2);
+    let Phase::Deferred(deferred) = recovered.state.phase else { panic!("deferred") };
+    assert_eq!((deferred.acked, deferred.trial), (None, None));
+}
+
+#[test]
+fn a_bad_switch_is_not_forgotten_over_a_reboot() {
+    let verdict = Verdict::UnitsFailed(vec!["nginx.service".into()]);
+    let bad = RootEvent::Ended(SwitchResult::Bad { verdict: verdict.clone(), log: String::new(), units: vec![] });
+    let root = root(&[
+        (bad, at("one", 20)),
+        (RootEvent::Booted(prior()), at("two", 9)),
+        (RootEvent::RevertDone, at("two", 9)),
+    ]);
+    for journal in [activating(), soaking()] {
+        let memories = Memories {
+            journal: Some(&journal),
+            root: Some(&root),
+            snapshot: None,
+            running: &prior(),
+            clean_shutdown: true,
+        };
+        let recovered = recover(&memories, &at("two", 12)).unwrap();
+        let Phase::Reverted(reverted) = recovered.state.phase else { panic!("{:?}", recovered.state.phase) };
+        assert_eq!(reverted.verdict, verdict);
+    }
 }
 
 #[test]

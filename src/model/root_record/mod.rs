@@ -6,12 +6,15 @@
 //!      ├───────────┼───────▶ Overtaken
 //!      └───────────┴───────▶ Reverting ──▶ Reverted
 //! ```
-//! Committing is finished, never reverted; reverting is never committed. Only a reboot in the middle of a commit
-//! undoes it: where the prior boots, the default goes back to it.
+//! Committing is finished, never reverted; reverting is never committed. Two things alone undo a commit: a reboot in
+//! the middle of it, where the prior boots; and a commit that outlived its limit without having changed anything,
+//! with profile and loader read back as the prior.
 
 pub mod step;
+pub mod wake;
 
-pub use crate::model::root_record::step::{dead_man_due, step};
+pub use crate::model::root_record::step::{commit_due, dead_man_due, step};
+pub use crate::model::root_record::wake::Ticks;
 
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::Terms;
@@ -82,22 +85,39 @@ pub struct RootRecord {
     pub end: Stamp,
     /// The boot that a trial boot has to bring, once ordered: the boot id it was ordered in.
     pub trial_from: Option<BootId>,
+    /// The trial boot itself, once the target came up in it: the clocks count in this boot from then on.
+    pub trial_boot: Option<BootId>,
     /// Agent starts since the result, newest last, at most 16.
     pub agent_starts: Vec<Stamp>,
     /// Why it goes or went back.
     pub verdict: Option<Verdict>,
     /// What a failed rollback said last; a reboot was the way left.
     pub rollback_trouble: Option<String>,
+    /// When the commit began; anew after a boot in the middle of it.
+    pub commit_began: Option<Stamp>,
+    /// What keeps the commit from being finished, after the last try.
+    pub commit_trouble: Option<CommitTrouble>,
     /// The signed terms; with them an agent that lost everything can go on from this record alone.
     pub terms: Terms,
     /// See [`crate::model::fleet::Policy::agent_timeout`].
     pub agent_timeout: Duration,
 }
 
+/// A commit that could not be finished so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitTrouble {
+    /// What the last try said.
+    pub why: String,
+    /// How many tries failed.
+    pub tries: u32,
+    /// When the last one did.
+    pub at: Stamp,
+}
+
 /// What happens to a root record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootEvent {
-    /// The switch ended, or the trial boot is up.
+    /// The switch ended, or the units of the trial boot have settled.
     Ended(SwitchResult),
     /// The agent is alive and not Failed.
     Patted,
@@ -111,6 +131,13 @@ pub enum RootEvent {
     CommitAsked,
     /// Profile and loader were written and read back.
     CommitDone,
+    /// The commit could not be finished.
+    CommitFailed {
+        /// What went wrong.
+        why: String,
+        /// Profile and loader were read back after it, and both are still the prior.
+        untouched: bool,
+    },
     /// Going back is asked for, by the agent or because a deadline passed.
     RevertAsked(Verdict),
     /// The prior runs and was verified.
@@ -182,9 +209,12 @@ impl RootRecord {
             deadline: Some(deadline),
             end: now.plus(launch.end_after),
             trial_from: None,
+            trial_boot: None,
             agent_starts: Vec::new(),
             verdict: None,
             rollback_trouble: None,
+            commit_began: None,
+            commit_trouble: None,
             terms: launch.terms,
             agent_timeout: launch.agent_timeout,
         }
@@ -205,6 +235,19 @@ impl RootRecord {
         self.state == RootState::Reverted && self.verdict.is_none()
     }
 
+    /// Returns the boot in which the target was started last.
+    #[must_use]
+    pub fn boot(&self) -> &BootId {
+        let result = || self.result.as_ref().map(|(_, at)| &at.boot);
+        self.trial_boot.as_ref().or_else(result).unwrap_or(&self.started.boot)
+    }
+
+    /// Tells whether a trial boot is up and its units are not judged yet.
+    #[must_use]
+    pub fn is_unjudged_trial(&self) -> bool {
+        self.state == RootState::Soaking && self.result.is_none()
+    }
+
     pub(crate) fn result_is_good(&self) -> bool {
         matches!(self.result, Some((SwitchResult::Good(_), _)))
     }
@@ -217,10 +260,11 @@ impl RootRecord {
         Self { state, ..self.clone() }
     }
 
-    /// Arms the dead-man anew from `now`, with the full span of the attempt.
+    /// Arms the dead-man anew from `now`, with the full span of the attempt: first the units are given their time to
+    /// settle, as after a switch.
     pub(crate) fn rearmed(&self, now: &Stamp) -> Self {
         let span = self.end.uptime.saturating_sub(self.started.uptime);
-        let deadline = Some(now.plus(self.agent_timeout));
+        let deadline = Some(now.plus(self.terms.switch_limit.saturating_add(self.agent_timeout)));
         Self { deadline, end: now.plus(span), agent_starts: Vec::new(), ..self.clone() }
     }
 }

@@ -3,20 +3,27 @@
 use crate::model::facts::Verdict;
 use crate::model::fleet::OnFailure;
 use crate::model::id::Closure;
+use crate::model::limit::DEAD_MAN_PERIOD;
+use crate::model::retry::Backoff;
 use crate::model::root_record::{
-    CRASH_LOOP_SPAN, CRASH_LOOP_STARTS, RootEffect, RootEvent, RootRecord, RootState, RootStep, SwitchResult,
+    CRASH_LOOP_SPAN, CRASH_LOOP_STARTS, CommitTrouble, RootEffect, RootEvent, RootRecord, RootState, RootStep,
+    SwitchResult,
 };
 use crate::model::time::Stamp;
+use std::time::Duration;
 
 /// The most agent starts that are remembered.
 const STARTS_KEPT: usize = 16;
+/// Waits between tries to finish a commit: a full or read-only boot partition is mended by people, and each try
+/// writes to it.
+pub const COMMIT_BACKOFF: Backoff = Backoff { base: DEAD_MAN_PERIOD, cap: Duration::from_secs(60) };
 
 /// Moves a root record by one event.
 #[must_use]
 pub fn step(record: &RootRecord, event: &RootEvent, now: &Stamp) -> RootStep {
     match record.state {
         RootState::Launched | RootState::Soaking => running(record, event, now),
-        RootState::Committing => committing(record, event),
+        RootState::Committing => committing(record, event, now),
         RootState::Reverting => reverting(record, event),
         RootState::Committed | RootState::Reverted | RootState::Overtaken | RootState::Kept => {
             RootStep::Ignored("the attempt has ended")
@@ -40,13 +47,9 @@ fn running(record: &RootRecord, event: &RootEvent, now: &Stamp) -> RootStep {
         RootEvent::Booted(closure) => booted(record, closure, now),
         RootEvent::CommitAsked => commit_asked(record, now),
         RootEvent::RevertAsked(verdict) => revert(record, Some(verdict.clone())),
-        RootEvent::KeepAsked(verdict) => {
-            let kept =
-                RootRecord { verdict: Some(verdict.clone()), deadline: None, ..record.in_state(RootState::Kept) };
-            moved(kept, vec![RootEffect::Disarm])
-        }
+        RootEvent::KeepAsked(verdict) => keep(record, verdict),
         RootEvent::OvertakenBy(_) => overtaken(record),
-        RootEvent::CommitDone => RootStep::Ignored("no commit was begun"),
+        RootEvent::CommitDone | RootEvent::CommitFailed { .. } => RootStep::Ignored("no commit was begun"),
         RootEvent::RevertDone | RootEvent::RevertFailed(_) => RootStep::Ignored("no rollback was begun"),
     }
 }
@@ -54,6 +57,9 @@ fn running(record: &RootRecord, event: &RootEvent, now: &Stamp) -> RootStep {
 fn ended(record: &RootRecord, result: &SwitchResult, now: &Stamp) -> RootStep {
     if record.result.is_some() {
         return RootStep::Ignored("the result is written already");
+    }
+    if record.trial_boot.is_some() && matches!(result, SwitchResult::Deferred(_)) {
+        return RootStep::Ignored("a trial boot that is up came up well or badly");
     }
     let with = RootRecord { result: Some((result.clone(), now.clone())), agent_starts: Vec::new(), ..record.clone() };
     match result {
@@ -98,13 +104,20 @@ fn commit_asked(record: &RootRecord, now: &Stamp) -> RootStep {
     if left.is_none_or(|left| left <= record.terms.commit_limit) {
         return RootStep::Ignored("too little time is left for a commit");
     }
-    let committing = RootRecord { deadline: None, ..record.in_state(RootState::Committing) };
+    let commit_began = Some(now.clone());
+    let committing = RootRecord { deadline: None, commit_began, ..record.in_state(RootState::Committing) };
     moved(committing, vec![RootEffect::WriteDefault])
 }
 
 fn revert(record: &RootRecord, verdict: Option<Verdict>) -> RootStep {
     let reverting = RootRecord { verdict, deadline: None, ..record.in_state(RootState::Reverting) };
     moved(reverting, vec![RootEffect::BringBack])
+}
+
+fn keep(record: &RootRecord, verdict: &Verdict) -> RootStep {
+    let verdict = Some(verdict.clone());
+    let kept = RootRecord { verdict, deadline: None, ..record.in_state(RootState::Kept) };
+    moved(kept, vec![RootEffect::Disarm])
 }
 
 fn overtaken(record: &RootRecord) -> RootStep {
@@ -116,14 +129,14 @@ fn overtaken(record: &RootRecord) -> RootStep {
 /// A boot in the middle of an attempt. Without a trial boot the default was never touched: the prior is what
 /// boots, and the attempt may be launched again.
 fn booted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep {
-    let last = record.result.as_ref().map_or(&record.started, |(_, at)| at);
     match &record.trial_from {
         Some(from) if *from == now.boot => RootStep::Ignored("this is the boot that ordered the trial"),
-        None if last.boot == now.boot => RootStep::Ignored("no boot lies between"),
+        None if *record.boot() == now.boot => RootStep::Ignored("no boot lies between"),
         Some(_) if record.state == RootState::Soaking => interrupted(record, closure, now),
         Some(_) if *closure == record.target => {
-            let result = Some((SwitchResult::Good(Vec::new()), now.clone()));
-            moved(RootRecord { result, ..record.rearmed(now).in_state(RootState::Soaking) }, vec![])
+            // Up, and not judged: that is the guard's to do, once the boot has settled.
+            let (result, trial_boot) = (None, Some(now.boot.clone()));
+            moved(RootRecord { result, trial_boot, ..record.rearmed(now).in_state(RootState::Soaking) }, vec![])
         }
         Some(_) if *closure == record.prior => revert(record, Some(Verdict::BootedElsewhere)),
         Some(_) => overtaken(record),
@@ -132,8 +145,7 @@ fn booted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep {
 }
 
 fn interrupted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep {
-    let same_boot = record.result.as_ref().is_some_and(|(_, at)| at.boot == now.boot);
-    if same_boot {
+    if *record.boot() == now.boot {
         return RootStep::Ignored("no boot lies between");
     }
     if *closure != record.prior {
@@ -142,15 +154,25 @@ fn interrupted(record: &RootRecord, closure: &Closure, now: &Stamp) -> RootStep 
     if record.is_deferred() {
         return RootStep::Ignored("a deferred attempt waits over any number of boots");
     }
-    revert(record, None)
+    // Nobody judged a good target, and the attempt may be launched again; a bad one stays bad over a reboot.
+    let bad = match &record.result {
+        Some((SwitchResult::Bad { verdict, .. }, _)) => Some(verdict.clone()),
+        Some((SwitchResult::Good(_) | SwitchResult::Deferred(_), _)) | None => None,
+    };
+    revert(record, bad)
 }
 
-fn committing(record: &RootRecord, event: &RootEvent) -> RootStep {
+fn committing(record: &RootRecord, event: &RootEvent, now: &Stamp) -> RootStep {
     match event {
-        RootEvent::CommitDone => moved(record.in_state(RootState::Committed), vec![RootEffect::Disarm]),
+        RootEvent::CommitDone => {
+            let done = RootRecord { commit_trouble: None, ..record.in_state(RootState::Committed) };
+            moved(done, vec![RootEffect::Disarm])
+        }
+        RootEvent::CommitFailed { why, untouched } => commit_failed(record, why, *untouched, now),
         RootEvent::CommitAsked => RootStep::Ignored("the commit has begun already"),
         RootEvent::Booted(closure) if *closure == record.target => {
-            moved(record.clone(), vec![RootEffect::WriteDefault])
+            let anew = RootRecord { commit_began: Some(now.clone()), commit_trouble: None, ..record.clone() };
+            moved(anew, vec![RootEffect::WriteDefault])
         }
         RootEvent::Booted(closure) if *closure == record.prior => revert(record, None),
         RootEvent::Booted(_) => overtaken(record),
@@ -165,6 +187,33 @@ fn committing(record: &RootRecord, event: &RootEvent) -> RootStep {
     }
 }
 
+/// A commit that fails is tried again. One that has outlived its limit and has not changed anything is undone: the
+/// host would wait for ever, uncommitted and without a dead-man. Where anything was changed it goes on being finished.
+fn commit_failed(record: &RootRecord, why: &str, untouched: bool, now: &Stamp) -> RootStep {
+    let began = record.commit_began.clone().unwrap_or_else(|| now.clone());
+    let over = now.since(&began).is_none_or(|spent| spent > record.terms.commit_limit);
+    if untouched && over {
+        let verdict = Verdict::CommitFailed(why.to_owned());
+        return match record.terms.on_failure {
+            OnFailure::Revert => revert(record, Some(verdict)),
+            OnFailure::Keep => keep(record, &verdict),
+        };
+    }
+    let tries = record.commit_trouble.as_ref().map_or(0, |trouble| trouble.tries).saturating_add(1);
+    let trouble = CommitTrouble { why: why.to_owned(), tries, at: now.clone() };
+    moved(RootRecord { commit_began: Some(began), commit_trouble: Some(trouble), ..record.clone() }, vec![])
+}
+
+/// Tells whether a commit that has begun is to be tried (again) now.
+#[must_use]
+pub fn commit_due(record: &RootRecord, now: &Stamp) -> bool {
+    let waits = |trouble: &CommitTrouble| {
+        let wait = COMMIT_BACKOFF.wait(trouble.tries.saturating_sub(1), u32::MAX);
+        now.since(&trouble.at).is_some_and(|ago| ago < wait)
+    };
+    record.state == RootState::Committing && !record.commit_trouble.as_ref().is_some_and(waits)
+}
+
 fn reverting(record: &RootRecord, event: &RootEvent) -> RootStep {
     match event {
         RootEvent::RevertDone => moved(record.in_state(RootState::Reverted), vec![RootEffect::Disarm]),
@@ -176,7 +225,7 @@ fn reverting(record: &RootRecord, event: &RootEvent) -> RootStep {
             moved(record.clone(), vec![RootEffect::BringBack])
         }
         RootEvent::Booted(_) | RootEvent::OvertakenBy(_) => overtaken(record),
-        RootEvent::CommitAsked | RootEvent::CommitDone => {
+        RootEvent::CommitAsked | RootEvent::CommitDone | RootEvent::CommitFailed { .. } => {
             RootStep::Ignored("a rollback that has begun is finished, never committed")
         }
         RootEvent::RevertAsked(_) | RootEvent::KeepAsked(_) => RootStep::Ignored("the rollback has begun already"),
@@ -199,7 +248,8 @@ pub fn dead_man_due(record: &RootRecord, now: &Stamp) -> Option<Verdict> {
         RootState::Soaking => match &record.result {
             Some((SwitchResult::Bad { verdict, .. }, _)) => passed.then(|| verdict.clone()),
             _ if crash_loop(record, now) => Some(Verdict::AgentCrashLoop),
-            _ => (passed || now.reached(&record.end)).then_some(Verdict::DeadMan),
+            None => (passed || now.reached(&record.end)).then_some(Verdict::SwitchTimedOut),
+            Some(_) => (passed || now.reached(&record.end)).then_some(Verdict::DeadMan),
         },
         RootState::Committing
         | RootState::Committed

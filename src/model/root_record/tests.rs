@@ -153,14 +153,40 @@ fn a_reboot_in_the_soak_may_be_launched_again() {
 }
 
 #[test]
+fn a_reboot_does_not_forget_a_bad_switch() {
+    let failed = moved(&launched(), &bad(), &at(1, 100)).0;
+    let back = moved(&failed, &RootEvent::Booted(prior()), &at(2, 9)).0;
+    assert_eq!(back.verdict, Some(Verdict::UnitsFailed(vec!["nginx.service".into()])));
+    assert!(!moved(&back, &RootEvent::RevertDone, &at(2, 10)).0.may_relaunch());
+}
+
+#[test]
 fn a_trial_boot_that_comes_up_arms_the_dead_man_anew() {
     let record = trial();
     assert_eq!(dead_man_due(&record, &at(1, 90_000)), None, "nothing of the target runs yet");
     let up = moved(&record, &RootEvent::Booted(target()), &at(2, 9)).0;
     assert_eq!((up.state, up.end.clone()), (RootState::Soaking, at(2, 9).plus(END)));
-    assert_eq!(dead_man_due(&up, &at(2, 98)), None);
-    assert_eq!(dead_man_due(&up, &at(2, 99)), Some(Verdict::DeadMan));
+    assert_eq!(dead_man_due(&up, &at(2, 398)), None);
+    assert_eq!(dead_man_due(&up, &at(2, 399)), Some(Verdict::SwitchTimedOut), "nobody judged it");
     assert!(matches!(step(&up, &RootEvent::Booted(target()), &at(2, 30)), RootStep::Ignored(_)), "told twice");
+    let judged = moved(&up, &good(), &at(2, 40)).0;
+    assert_eq!(dead_man_due(&judged, &at(2, 130)), Some(Verdict::DeadMan));
+    assert!(matches!(step(&judged, &RootEvent::Booted(target()), &at(2, 50)), RootStep::Ignored(_)), "told again");
+}
+
+#[test]
+fn a_trial_boot_is_neither_patted_nor_committed_before_its_units_are_judged() {
+    let up = moved(&trial(), &RootEvent::Booted(target()), &at(2, 9)).0;
+    for event in [RootEvent::Patted, RootEvent::CommitAsked, deferred()] {
+        assert!(matches!(step(&up, &event, &at(2, 20)), RootStep::Ignored(_)), "{event:?}");
+    }
+    let failed = moved(&up, &bad(), &at(2, 40)).0;
+    for event in [RootEvent::Patted, RootEvent::CommitAsked] {
+        assert!(matches!(step(&failed, &event, &at(2, 41)), RootStep::Ignored(_)), "{event:?}");
+    }
+    assert_eq!(dead_man_due(&failed, &at(2, 130)), Some(Verdict::UnitsFailed(vec!["nginx.service".into()])));
+    let back = moved(&up, &RootEvent::Booted(prior()), &at(3, 9)).0;
+    assert_eq!((back.state, back.verdict), (RootState::Reverting, None), "interrupted before anybody judged it");
 }
 
 #[test]
@@ -198,6 +224,75 @@ fn policy_keep_leaves_the_target_to_a_person() {
     assert!(kept.is_final());
 }
 
+/// Ticks every ten seconds up to a reading, as a machine that is awake does.
+fn awake_until(ticks: &mut Ticks, record: &RootRecord, (from, to): (u64, u64)) {
+    for uptime in (from..=to).step_by(10) {
+        assert_eq!(ticks.tick(record, &at(1, uptime), Duration::from_secs(10)), None, "at {uptime} s");
+    }
+}
+
+#[test]
+fn a_machine_that_slept_gives_its_agent_one_chance_to_pat() {
+    let (record, period) = (moved(&soaking(), &RootEvent::Patted, &at(1, 200)).0, Duration::from_secs(10));
+    let mut slept = Ticks::default();
+    awake_until(&mut slept, &record, (200, 250));
+    assert_eq!(slept.tick(&record, &at(1, 1500), period), None, "just woken up");
+    let mut alive = slept.clone();
+    let patted = moved(&record, &RootEvent::Patted, &at(1, 1508)).0;
+    awake_until(&mut alive, &patted, (1510, 1590));
+    assert_eq!(alive.tick(&patted, &at(1, 1600), period), Some(Verdict::DeadMan));
+    awake_until(&mut slept, &record, (1510, 1520));
+    assert_eq!(slept.tick(&record, &at(1, 1530), period), Some(Verdict::DeadMan), "it had its chance");
+}
+
+#[test]
+fn sleep_excuses_nothing_but_the_agents_silence() {
+    let (record, period) = (moved(&soaking(), &RootEvent::Patted, &at(1, 200)).0, Duration::from_secs(10));
+    let woken = |record: &RootRecord, now: u64| {
+        let mut ticks = Ticks { last: Some(at(1, 250)), woke: None };
+        ticks.tick(record, &at(1, now), period)
+    };
+    assert_eq!(woken(&record, END.as_secs()), Some(Verdict::DeadMan), "never past the end");
+    let failed = moved(&launched(), &bad(), &at(1, 200)).0;
+    assert_eq!(woken(&failed, 1500), Some(Verdict::UnitsFailed(vec!["nginx.service".into()])));
+    assert_eq!(woken(&launched(), 1500), Some(Verdict::SwitchTimedOut));
+    let mut late = Ticks { last: Some(at(1, 250)), woke: None };
+    assert_eq!(late.tick(&record, &at(1, 290), period), Some(Verdict::DeadMan), "a late tick is no sleep");
+}
+
+fn commit_failed(untouched: bool) -> RootEvent {
+    RootEvent::CommitFailed { why: "/boot is read-only".into(), untouched }
+}
+
+#[test]
+fn a_commit_that_fails_is_tried_again_with_growing_waits() {
+    let committing = moved(&soaking(), &RootEvent::CommitAsked, &at(1, 700)).0;
+    assert!(commit_due(&committing, &at(1, 700)));
+    let once = moved(&committing, &commit_failed(true), &at(1, 701)).0;
+    assert_eq!((once.state, once.commit_trouble.as_ref().map(|it| it.tries)), (RootState::Committing, Some(1)));
+    assert!(!commit_due(&once, &at(1, 710)));
+    assert!(commit_due(&once, &at(1, 711)));
+    let twice = moved(&once, &commit_failed(true), &at(1, 711)).0;
+    assert!(!commit_due(&twice, &at(1, 730)));
+    assert!(commit_due(&twice, &at(1, 731)));
+    let done = moved(&twice, &RootEvent::CommitDone, &at(1, 732)).0;
+    assert_eq!((done.state, done.commit_trouble), (RootState::Committed, None));
+}
+
+#[test]
+fn a_commit_past_its_limit_is_undone_only_where_nothing_was_written() {
+    let committing = moved(&soaking(), &RootEvent::CommitAsked, &at(1, 700)).0;
+    let limit = 700 + COMMIT.as_secs();
+    assert_eq!(moved(&committing, &commit_failed(true), &at(1, limit)).0.state, RootState::Committing);
+    assert_eq!(moved(&committing, &commit_failed(false), &at(1, limit + 1)).0.state, RootState::Committing);
+    let (back, effects) = moved(&committing, &commit_failed(true), &at(1, limit + 1));
+    assert_eq!((back.state, effects), (RootState::Reverting, vec![RootEffect::BringBack]));
+    assert!(matches!(back.verdict, Some(Verdict::CommitFailed(_))));
+    let mut kept = committing;
+    kept.terms.on_failure = OnFailure::Keep;
+    assert_eq!(moved(&kept, &commit_failed(true), &at(1, limit + 1)).0.state, RootState::Kept);
+}
+
 fn any_closure() -> impl Strategy<Value = Closure> {
     prop_oneof![5 => Just(prior()), 4 => Just(target()), 1 => Just(closure("c"))]
 }
@@ -213,6 +308,7 @@ fn any_event() -> impl Strategy<Value = RootEvent> {
         2 => any_closure().prop_map(RootEvent::Booted),
         3 => Just(RootEvent::CommitAsked),
         2 => Just(RootEvent::CommitDone),
+        2 => any::<bool>().prop_map(|untouched| RootEvent::CommitFailed { why: "/boot".into(), untouched }),
         2 => Just(RootEvent::RevertAsked(Verdict::DeadMan)),
         1 => Just(RootEvent::RevertDone),
         1 => Just(RootEvent::RevertFailed("lock".into())),
@@ -229,7 +325,10 @@ fn may_follow(before: &RootRecord, event: &RootEvent, after: &RootRecord) -> boo
     match (before.state, after.state) {
         (S::Committed | S::Reverted | S::Overtaken | S::Kept, _) => false,
         (S::Committing, S::Committing | S::Committed | S::Overtaken) => true,
-        (S::Committing, S::Reverting) => undone_by_boot(),
+        (S::Committing, S::Reverting) => {
+            undone_by_boot() || matches!(event, RootEvent::CommitFailed { untouched: true, .. })
+        }
+        // Under policy `keep` only; the histories revert.
         (S::Committing, S::Launched | S::Soaking | S::Reverted | S::Kept) => false,
         (S::Reverting, next) => matches!(next, S::Reverting | S::Reverted | S::Overtaken),
         (S::Launched, next) => !matches!(next, S::Committing | S::Committed | S::Reverted),

@@ -111,8 +111,10 @@ impl Desk<'_> {
             self.note(Note { host: Some(contact.host), rollout: None, event: event(&lost), refused: None })?;
         }
         let hour_ago = self.now.minus(CLONE_SPAN);
+        // The machine that stays had its journal fenced by the other one, and opens one more after that was resolved.
+        let from = body.resolved.map_or(hour_ago, |resolved| resolved.max(hour_ago));
         let journals = self.tx.journals(contact.host)?;
-        let replaced = 1 + journals.iter().skip(1).filter(|row| row.opened > hour_ago).count();
+        let replaced = 1 + journals.iter().skip(1).filter(|row| row.opened > from).count();
         if replaced >= CLONE_JOURNALS {
             self.suspect_clone(contact.host, body, format!("{replaced} new journals within an hour"))?;
         }

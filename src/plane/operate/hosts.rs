@@ -1,6 +1,7 @@
 //! Acts on a host: hold, release, resolve.
 
 use crate::model::id::HostName;
+use crate::model::time::Timestamp;
 use crate::plane::Plane;
 use crate::plane::desk::Desk;
 use crate::plane::error::{Done, PlaneError};
@@ -64,7 +65,7 @@ impl Desk<'_> {
         let mut done = match verb {
             Verb::Hold => hold(host, &mut body, act),
             Verb::Release => release(host, &mut body),
-            Verb::Resolve => resolve(host, &mut body),
+            Verb::Resolve => resolve(host, &mut body, self.now),
         };
         if verb == Verb::Resolve {
             done.extend(self.what_stays(host)?);
@@ -129,11 +130,12 @@ fn release(host: &HostName, body: &mut HostBody) -> Vec<String> {
     }
 }
 
-fn resolve(host: &HostName, body: &mut HostBody) -> Vec<String> {
+fn resolve(host: &HostName, body: &mut HostBody, now: Timestamp) -> Vec<String> {
     let mut done = Vec::new();
     if let Some(seen) = body.cloned.take() {
         let last = body.boots.pop();
         body.boots = last.into_iter().collect();
+        body.resolved = Some(now);
         done.push(format!("{host} counts as one machine again; it was: {seen}"));
     }
     if body.operator_hold.as_ref().is_some_and(|hold| hold.starts_with(DRIFT)) {

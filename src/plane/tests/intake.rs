@@ -171,6 +171,11 @@ async fn three_new_journals_in_an_hour_are_a_clone_until_an_operator_resolves_it
     assert!(trial.why("a").await.to_string().contains("two machines"));
     trial.act("/v1/hosts/a/resolve", json!({ "by": "ann", "reason": "one is off now" })).await;
     assert_eq!(a.told(&trial).await, ["start stable@1"]);
+    // The other machine had this one's journal fenced, so it opens one more.
+    trial.clock.pass(Duration::from_secs(10));
+    a.lose_state();
+    a.beat(&trial).await;
+    assert_eq!(a.told(&trial).await, ["start stable@1"], "what was seen before counts no more");
 }
 
 #[tokio::test]

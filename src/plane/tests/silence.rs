@@ -57,6 +57,20 @@ async fn a_silent_host_in_flight_is_lost_only_after_its_limit_and_corrected_when
 }
 
 #[tokio::test]
+async fn a_silent_host_that_may_be_on_its_way_through_a_trial_boot_is_waited_for_longer() {
+    for (reboot, in_flight) in [("live", 0), ("trial", 1)] {
+        let trial = Trial::new().await;
+        let waves = json!([{ "name": "all", "hosts": ["a", "b"], "reboot": reboot }]);
+        trial.publish("stable@1", waves, json!({ "rebootLimitMs": 90 * 60 * 1000 })).await;
+        let mut a = Host::up("a", &trial).await;
+        a.start(&trial, "stable@1").await;
+        trial.clock.pass(LONG);
+        trial.look().await;
+        assert_eq!(trial.rollout("stable@1").await.waves[0].in_flight, in_flight, "{reboot}");
+    }
+}
+
+#[tokio::test]
 async fn a_permit_that_was_never_used_is_in_flight_until_the_host_speaks_or_is_lost() {
     let trial = Trial::new().await;
     trial.publish_simple("stable@1", &["a"]).await;

@@ -3,6 +3,7 @@
 use crate::model::id::Closure;
 use crate::system::boot::init_of;
 use crate::system::exec::ExecSpec;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -24,14 +25,17 @@ pub(super) fn oneshot(mount: &Path, closure: &Closure) -> Option<ExecSpec> {
     let menu = fs::read_to_string(mount.join("grub/grub.cfg")).ok()?;
     let number = entries(&menu).iter().position(|entry| entry.as_ref() == Some(closure))?;
     let args = vec![format!("--boot-directory={}", mount.display()).into(), number.to_string().into()];
-    Some(ExecSpec {
-        program: "grub-reboot".into(),
-        args,
-        env: Vec::new(),
-        cwd: None,
-        timeout: CALL_LIMIT,
-        output_cap: 4 * 1024,
-    })
+    Some(call("grub-reboot", args))
+}
+
+/// Takes an ordered one-shot back.
+pub(super) fn no_more_oneshot(mount: &Path) -> ExecSpec {
+    call("grub-editenv", vec![mount.join("grub/grubenv").into(), "unset".into(), "next_entry".into()])
+}
+
+fn call(program: &str, args: Vec<OsString>) -> ExecSpec {
+    let program = program.into();
+    ExecSpec { program, args, env: Vec::new(), cwd: None, timeout: CALL_LIMIT, output_cap: 4 * 1024 }
 }
 
 /// Says why a one-shot can't be made, or would never clear; `None` where it can. `mounts` is `/proc/self/mounts`.

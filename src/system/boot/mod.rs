@@ -92,6 +92,18 @@ impl Boot {
     }
 }
 
+impl Boot {
+    /// Returns the call that takes an ordered one-shot back; `None` where there can be none.
+    #[must_use]
+    pub fn no_more_oneshot(&self) -> Option<ExecSpec> {
+        match self.loader {
+            Loader::SystemdBoot => Some(systemd_boot::oneshot("")),
+            Loader::Grub => Some(grub::no_more_oneshot(&self.mount)),
+            Loader::None => None,
+        }
+    }
+}
+
 /// Finds the closure whose `init` a kernel command line names.
 fn init_of(text: &str) -> Option<Closure> {
     let init = text.split_whitespace().find_map(|word| word.strip_prefix("init="))?;

@@ -28,7 +28,7 @@ pub(super) fn entry_of(mount: &Path, closure: &Closure) -> Option<String> {
     of.map(|(name, _)| name).max_by_key(|name| generation(name))
 }
 
-/// Boots an entry just once.
+/// Boots an entry just once; an empty name takes that back.
 pub(super) fn oneshot(name: &str) -> ExecSpec {
     let args = vec!["set-oneshot".into(), name.into()];
     ExecSpec { program: "bootctl".into(), args, env: Vec::new(), cwd: None, timeout: CALL_LIMIT, output_cap: 4 * 1024 }

@@ -85,8 +85,9 @@ impl System for NixosHost {
         self.done(request, Some((rollout, attempt))).await
     }
 
-    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SystemError> {
-        self.done(Request::Reboot(Which::of(rollout, attempt)), Some((rollout, attempt))).await
+    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt, signed_release: &str) -> Result<(), SystemError> {
+        let request = Request::Reboot { which: Which::of(rollout, attempt), signed_release: signed_release.to_owned() };
+        self.done(request, Some((rollout, attempt))).await
     }
 
     async fn observe(&self) -> Result<Observation, SystemError> {

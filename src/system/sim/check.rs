@@ -82,6 +82,17 @@ pub(crate) fn order(host: &HostName, order: &StartOrder, verified: &Verified) ->
     }
 }
 
+/// Checks that a release is the one that was started, whatever its lease says by now.
+///
+/// # Errors
+/// [`SimError::Refused`] when it is another one.
+pub(crate) fn same(started: &Verified, now: &Verified) -> Result<(), SimError> {
+    if started.release.digest == now.release.digest {
+        return Ok(());
+    }
+    Err(SimError::Refused(format!("{} was started with another manifest", started.release.id)))
+}
+
 /// Checks what depends on the time and on what was accepted before: lease, sequence, windows.
 ///
 /// # Errors

@@ -94,6 +94,8 @@ pub enum JobName {
     Revert,
     /// The dead-man.
     DeadMan,
+    /// The guard of a trial boot.
+    Guard,
 }
 
 impl From<JobName> for Job {
@@ -103,6 +105,7 @@ impl From<JobName> for Job {
             JobName::Commit => Self::Commit,
             JobName::Revert => Self::Revert,
             JobName::DeadMan => Self::DeadMan,
+            JobName::Guard => Self::Guard,
         }
     }
 }

@@ -112,6 +112,9 @@ impl<'a> Draft<'a> {
             RootEffect::WriteDefault => self.want(Job::Commit),
             RootEffect::BringBack => {
                 self.drop_job(Job::Forward);
+                self.drop_job(Job::Guard);
+                // A boot into the target that is still ordered would find nobody to guard it.
+                self.state.oneshot = None;
                 self.want(Job::DeadMan);
                 self.want(Job::Revert);
             }
@@ -121,6 +124,7 @@ impl<'a> Draft<'a> {
             }
             RootEffect::Disarm => {
                 self.drop_job(Job::Forward);
+                self.drop_job(Job::Guard);
                 self.drop_job(Job::DeadMan);
             }
         }

@@ -45,7 +45,7 @@ pub async fn run<B: Backing>(backing: B, mark: Mark, stop: Shutdown) -> Result<(
 async fn attend<B: Backing>(host: &SimHost<B>, agent: &mut AgentUnit<B::Agent>) -> Result<(), SimError> {
     loop {
         let state = host.look()?;
-        if state.reboot {
+        if state.reboot && !state.faults.never_reboots {
             return Ok(());
         }
         let wanted = host.backing().closure(&state.running)?.agent;

@@ -3,7 +3,7 @@
 
 use crate::model::facts::{UnitFailure, Verdict};
 use crate::model::id::{BootId, Closure};
-use crate::model::root_record::{RootEvent, RootState, SwitchResult, dead_man_due};
+use crate::model::root_record::{RootEvent, RootRecord, RootState, SwitchResult, Ticks, commit_due};
 use crate::system::judge::{SwitchExit, judge};
 use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentFile, AgentKind, SimClosure, SwitchOutcome};
@@ -11,6 +11,7 @@ use crate::system::sim::draft::Draft;
 use crate::system::sim::error::SimError;
 use crate::system::sim::host::SimHost;
 use crate::system::sim::log::{Act, By};
+use crate::system::sim::orders::ignore_refused;
 use crate::system::sim::rollback::revert;
 use crate::system::sim::state::{Job, Mark};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub async fn run<B: Backing>(backing: B, boot: BootId, job: Job, mark: Mark) -> 
         Job::Commit => commit(&host).await,
         Job::Revert => revert(&host, mark).await,
         Job::DeadMan => dead_man(&host).await,
+        Job::Guard => guard(&host).await,
     }
 }
 
@@ -116,6 +118,20 @@ fn judged(exit: SwitchExit, failed: &[String], baseline: &[String]) -> SwitchRes
     }
 }
 
+/// Waits for a trial boot to settle, and judges its units as those of a switch.
+async fn guard<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
+    let record = host.change(|draft| draft.open_record())?;
+    let (_, until_settled) = host.backing().closure(&record.target)?.behaviour.switch_times();
+    sleep(until_settled).await;
+    host.change(|draft| {
+        let failed = draft.failed_units()?;
+        let exit = SwitchExit::Code(if failed.is_empty() { 0 } else { 4 });
+        let result = judged(exit, &failed, &draft.state.baseline);
+        draft.done(Job::Guard);
+        ignore_refused(draft.step(&RootEvent::Ended(result)))
+    })
+}
+
 /// One write of a commit, or reading back.
 type CommitStep = fn(&mut Draft<'_>, &Closure) -> Result<(), SimError>;
 
@@ -123,14 +139,34 @@ type CommitStep = fn(&mut Draft<'_>, &Closure) -> Result<(), SimError>;
 /// since the power may go between any two.
 async fn commit<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
     let record = host.change(|draft| draft.open_record())?;
+    let why = match timeout(record.terms.commit_limit, write_default(host, &record)).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error @ (SimError::Off | SimError::NotMine))) => return Err(error),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the commit outlived its limit".to_owned(),
+    };
+    host.change(|draft| {
+        draft.done(Job::Commit);
+        let untouched = draft.state.profile == record.prior && draft.state.loader == record.prior;
+        draft.step(&RootEvent::CommitFailed { why, untouched })
+    })
+}
+
+async fn write_default<B: Backing>(host: &SimHost<B>, record: &RootRecord) -> Result<(), SimError> {
     let target = &record.target;
     let third = Duration::from_millis(host.backing().closure(target)?.behaviour.commit_ms / 3);
     let steps: [CommitStep; 3] = [
         |draft, target| {
+            if draft.state.faults.profile_stuck {
+                return Err(SimError::Refused("the profile can't be written".to_owned()));
+            }
             draft.write_profile(target);
             Ok(())
         },
         |draft, target| {
+            if draft.state.faults.loader_stuck {
+                return Err(SimError::Refused("the boot loader can't be written".to_owned()));
+            }
             draft.write_default(target, By::Forward);
             Ok(())
         },
@@ -151,6 +187,7 @@ async fn commit<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
 
 async fn dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
     let period = Duration::from_millis(host.look()?.machine.dead_man_ms.max(1));
+    let mut ticks = Ticks::default();
     loop {
         sleep(period).await;
         let goes_on = host.change(|draft| {
@@ -159,7 +196,7 @@ async fn dead_man<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
                 draft.done(Job::DeadMan);
                 return Ok(false);
             };
-            if let Some(verdict) = dead_man_due(&record, &draft.now) {
+            if let Some(verdict) = ticks.tick(&record, &draft.now, period) {
                 draft.log(Act::DeadManFired { verdict: format!("{verdict:?}") });
                 draft.step(&RootEvent::RevertAsked(verdict))?;
             }
@@ -192,9 +229,10 @@ fn supervise(draft: &mut Draft<'_>) -> Result<(), SimError> {
                 draft.step(&RootEvent::Ended(result))?;
             }
         }
-        RootState::Committing => draft.want(Job::Commit),
+        RootState::Soaking if record.is_unjudged_trial() => draft.want(Job::Guard),
+        RootState::Committing if commit_due(&record, &draft.now) => draft.want(Job::Commit),
         RootState::Reverting if !draft.state.reboot => draft.want(Job::Revert),
-        RootState::Launched | RootState::Soaking | RootState::Reverting => {}
+        RootState::Launched | RootState::Soaking | RootState::Committing | RootState::Reverting => {}
         RootState::Committed | RootState::Reverted | RootState::Overtaken | RootState::Kept => {}
     }
     Ok(())

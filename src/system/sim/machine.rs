@@ -57,6 +57,14 @@ pub struct Faults {
     pub volatile_state: bool,
     /// Its boot loader has no one-shot entry.
     pub no_oneshot: bool,
+    /// What the running closure tells its agent can't be read.
+    pub settings_unreadable: bool,
+    /// It goes on running when it is told to reboot.
+    pub never_reboots: bool,
+    /// Its profile can't be written.
+    pub profile_stuck: bool,
+    /// Its boot loader can't be written.
+    pub loader_stuck: bool,
 }
 
 /// The newest signed release that was started.

@@ -76,7 +76,7 @@ impl<B: Backing> SimHost<B> {
             return Ok(());
         }
         self.change(|draft| {
-            find(draft.state, rollout, attempt)?;
+            is_open(draft.state, rollout, attempt)?;
             ignore_refused(draft.step(&RootEvent::Patted))
         })
     }
@@ -101,7 +101,10 @@ impl<B: Backing> SimHost<B> {
                 | RootState::Reverting
                 | RootState::Reverted
                 | RootState::Overtaken
-                | RootState::Kept => draft.step(&RootEvent::CommitAsked),
+                | RootState::Kept => {
+                    is_open(draft.state, rollout, attempt)?;
+                    draft.step(&RootEvent::CommitAsked)
+                }
             }
         })
     }
@@ -115,30 +118,37 @@ impl<B: Backing> SimHost<B> {
                 | RootState::Soaking
                 | RootState::Committing
                 | RootState::Committed
-                | RootState::Overtaken => draft.step(event),
+                | RootState::Overtaken => {
+                    is_open(draft.state, rollout, attempt)?;
+                    draft.step(event)
+                }
             }
         })
     }
 
-    pub(crate) fn reboot_now(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SimError> {
+    pub(crate) fn reboot_now(&self, rollout: &RolloutId, attempt: Attempt, release: &str) -> Result<(), SimError> {
         let state = self.look()?;
         let record = find(&state, rollout, attempt)?;
         if record.trial_from.as_ref() == Some(&state.boot) {
             return Ok(());
         }
         let target = self.backing().closure(&record.target)?;
+        let kept = release_name(rollout, attempt);
         let verified = if state.machine.verify {
-            let release = self.backing().kept_release(&release_name(rollout, attempt))?;
-            Some(check::verified(&release, &self.running()?)?)
+            let running = self.running()?;
+            let verified = check::verified(release, &running)?;
+            check::same(&check::verified(&self.backing().kept_release(&kept)?, &running)?, &verified)?;
+            Some(verified)
         } else {
             None
         };
         self.change(|draft| {
             draft.notice_takeover()?;
-            find(draft.state, rollout, attempt)?;
+            is_open(draft.state, rollout, attempt)?;
             check::trial_boot(draft.state, &target)?;
             if let Some(verified) = &verified {
                 check::time(draft, verified)?;
+                self.backing().keep_release(&kept, release)?;
             }
             draft.step(&RootEvent::TrialOrdered)?;
             draft.state.oneshot = Some(target.path.clone());
@@ -191,6 +201,15 @@ pub(crate) fn find<'a>(
 ) -> Result<&'a RootRecord, SimError> {
     let found = state.records.iter().find(|record| record.rollout == *rollout && record.attempt == attempt);
     found.ok_or_else(|| SimError::Unknown(rollout.clone(), attempt))
+}
+
+/// Checks that an attempt is the one that is open: what is said of another one moves nothing.
+fn is_open(state: &HostState, rollout: &RolloutId, attempt: Attempt) -> Result<(), SimError> {
+    let record = find(state, rollout, attempt)?;
+    if state.open_record() == Some(record) {
+        return Ok(());
+    }
+    Err(SimError::Refused(format!("attempt {attempt} of {rollout} has ended")))
 }
 
 /// Takes an event without meaning for what it is: nothing to do.

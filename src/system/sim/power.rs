@@ -80,8 +80,12 @@ fn tell_records(draft: &mut Draft<'_>, booted: &Closure) -> Result<(), SimError>
         RootState::Soaking | RootState::Committing | RootState::Reverting => true,
         RootState::Committed | RootState::Reverted | RootState::Overtaken | RootState::Kept => false,
     };
+    let unjudged = record.is_unjudged_trial();
     if guarded {
         draft.want(Job::DeadMan);
+    }
+    if unjudged {
+        draft.want(Job::Guard);
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ impl Watch {
         let (rollout, attempt) = (&order.rollout, order.attempt);
         match (&record.state, &record.result) {
             (RootState::Launched, Some((SwitchResult::Deferred(_), _))) if record.trial_from.is_none() => {
-                host.reboot(rollout, attempt).await
+                host.reboot(rollout, attempt, &order.signed_release).await
             }
             (RootState::Soaking, Some((SwitchResult::Good(_), since))) => {
                 host.pat(rollout, attempt).await?;

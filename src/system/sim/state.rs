@@ -123,11 +123,13 @@ pub enum Job {
     Revert,
     /// The dead-man.
     DeadMan,
+    /// The target's own guard of a trial boot: it judges the units once the boot has settled.
+    Guard,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Forward, Self::Commit, Self::Revert, Self::DeadMan];
+    pub const ALL: [Self; 5] = [Self::Forward, Self::Commit, Self::Revert, Self::DeadMan, Self::Guard];
 
     /// Returns its name.
     #[must_use]
@@ -137,6 +139,7 @@ impl Job {
             Self::Commit => "commit",
             Self::Revert => "revert",
             Self::DeadMan => "dead-man",
+            Self::Guard => "guard",
         }
     }
 }

@@ -57,8 +57,8 @@ impl<B: Backing> System for SimHost<B> {
         self.revert_now(rollout, attempt, &event).map_err(|error| error.on("revert"))
     }
 
-    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt) -> Result<(), SystemError> {
-        self.reboot_now(rollout, attempt).map_err(|error| error.on("reboot"))
+    async fn reboot(&self, rollout: &RolloutId, attempt: Attempt, release: &str) -> Result<(), SystemError> {
+        self.reboot_now(rollout, attempt, release).map_err(|error| error.on("reboot"))
     }
 
     async fn observe(&self) -> Result<Observation, SystemError> {
@@ -105,7 +105,13 @@ impl<B: Backing> System for SimHost<B> {
     }
 
     async fn settings(&self) -> Result<AgentSettings, SystemError> {
-        let running = self.running().map_err(|error| error.on("read its agent's settings"))?;
+        let read = || {
+            if self.look()?.faults.settings_unreadable {
+                return Err(SimError::Refused("the agent's settings can't be read".to_owned()));
+            }
+            self.running()
+        };
+        let running = read().map_err(|error: SimError| error.on("read its agent's settings"))?;
         Ok(AgentSettings {
             control_plane: running.agent.control_plane,
             health_checks: running.health_checks,

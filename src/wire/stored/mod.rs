@@ -47,6 +47,8 @@ pub struct HostBody {
     pub agent_version: String,
     /// What it ran when it was last found drifted: told once, and not again after an operator accepted it.
     pub drifted: Option<Closure>,
+    /// When an operator last said that it is one machine: what was seen before does not count against it.
+    pub resolved: Option<Timestamp>,
 }
 
 /// What the control plane keeps of a host's attempt, next to the columns of `store::rows::RecordRow`.

@@ -34,6 +34,8 @@ pub struct HostV1 {
     pub agent_version: String,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub drifted: Option<Closure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<DateTime<Utc>>,
 }
 
 /// A boot and when the host changed to it.
@@ -61,6 +63,7 @@ impl From<&HostBody> for HostV1 {
             boots: boots.collect(),
             agent_version: host.agent_version.clone(),
             drifted: host.drifted.clone(),
+            resolved: host.resolved.map(date),
         }
     }
 }
@@ -78,6 +81,7 @@ impl From<HostV1> for HostBody {
             boots: body.boots.into_iter().map(|seen| (seen.boot, timestamp(seen.at))).collect(),
             agent_version: body.agent_version,
             drifted: body.drifted,
+            resolved: body.resolved.map(timestamp),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! ever added, and never needed to go back.
 
 use crate::model::id::{Attempt, BootId, Closure, RolloutId};
-use crate::model::root_record::{RootRecord, RootState, SwitchResult};
+use crate::model::root_record::{CommitTrouble, RootRecord, RootState, SwitchResult};
 use crate::wire::text;
 use crate::wire::v1::event::facts::{UnitFailureJson, VerdictJson};
 use crate::wire::v1::event::progress::TermsJson;
@@ -31,14 +31,42 @@ pub struct RootRecordV1 {
     pub end: StampBody,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub trial_from: Option<BootId>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub trial_boot: Option<BootId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agent_starts: Vec<StampBody>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<VerdictJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_trouble: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_began: Option<StampBody>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_trouble: Option<CommitTroubleV1>,
     pub terms: TermsJson,
     pub agent_timeout_ms: u64,
+}
+
+/// A commit that could not be finished so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the fields are those of model::root_record::CommitTrouble")]
+pub struct CommitTroubleV1 {
+    pub why: String,
+    pub tries: u32,
+    pub at: StampBody,
+}
+
+impl From<&CommitTrouble> for CommitTroubleV1 {
+    fn from(trouble: &CommitTrouble) -> Self {
+        Self { why: trouble.why.clone(), tries: trouble.tries, at: (&trouble.at).into() }
+    }
+}
+
+impl From<CommitTroubleV1> for CommitTrouble {
+    fn from(body: CommitTroubleV1) -> Self {
+        Self { why: body.why, tries: body.tries, at: body.at.into() }
+    }
 }
 
 /// How far the root helper came.
@@ -155,9 +183,12 @@ impl From<&RootRecord> for RootRecordV1 {
             deadline: record.deadline.as_ref().map(StampBody::from),
             end: (&record.end).into(),
             trial_from: record.trial_from.clone(),
+            trial_boot: record.trial_boot.clone(),
             agent_starts: record.agent_starts.iter().map(StampBody::from).collect(),
             verdict: record.verdict.as_ref().map(VerdictJson::from),
             rollback_trouble: record.rollback_trouble.clone(),
+            commit_began: record.commit_began.as_ref().map(StampBody::from),
+            commit_trouble: record.commit_trouble.as_ref().map(CommitTroubleV1::from),
             terms: (&record.terms).into(),
             agent_timeout_ms: millis(record.agent_timeout),
         }
@@ -177,9 +208,12 @@ impl From<RootRecordV1> for RootRecord {
             deadline: body.deadline.map(Into::into),
             end: body.end.into(),
             trial_from: body.trial_from,
+            trial_boot: body.trial_boot,
             agent_starts: body.agent_starts.into_iter().map(Into::into).collect(),
             verdict: body.verdict.map(Into::into),
             rollback_trouble: body.rollback_trouble,
+            commit_began: body.commit_began.map(Into::into),
+            commit_trouble: body.commit_trouble.map(Into::into),
             terms: body.terms.into(),
             agent_timeout: Duration::from_millis(body.agent_timeout_ms),
         }

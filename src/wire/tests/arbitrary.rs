@@ -8,7 +8,7 @@ use crate::model::host_rollout::{
 };
 use crate::model::id::{Attempt, BootId, Closure, HostName, JournalId, ProbeName, RolloutId};
 use crate::model::rollout::{Halt, Place, Rollout, RolloutState, WaveRules};
-use crate::model::root_record::{RootRecord, RootState, SwitchResult};
+use crate::model::root_record::{CommitTrouble, RootRecord, RootState, SwitchResult};
 use crate::model::time::{Stamp, Timestamp};
 use crate::wire::stored::{HostBody, RecordBody, RolloutBody};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -97,6 +97,7 @@ pub(crate) fn host_hold() -> impl Strategy<Value = HostHold> {
         words().prop_map(HostHold::Untrusted),
         closure().prop_map(HostHold::Quarantined),
         rollout_id().prop_map(HostHold::Busy),
+        words().prop_map(HostHold::Commit),
     ]
 }
 
@@ -249,7 +250,20 @@ pub(crate) fn host_body() -> impl Strategy<Value = HostBody> {
     (first, of(journal()), of(label()), boots, words()).prop_map(|(first, journal, boot, boots, agent_version)| {
         let (closures, holds, operator_hold, cloned, quarantined) = first;
         let drifted = quarantined.first().cloned();
-        HostBody { closures, holds, operator_hold, cloned, quarantined, journal, boot, boots, agent_version, drifted }
+        let resolved = boots.first().map(|(_, at)| *at);
+        HostBody {
+            closures,
+            holds,
+            operator_hold,
+            cloned,
+            quarantined,
+            journal,
+            boot,
+            boots,
+            agent_version,
+            drifted,
+            resolved,
+        }
     })
 }
 
@@ -333,9 +347,11 @@ pub(crate) fn root_record() -> impl Strategy<Value = RootRecord> {
     ];
     let ids = (rollout_id(), any::<u32>(), closure(), closure());
     let times = (stamp(), of(stamp()), stamp(), vec(stamp(), 0..3));
-    let ends = (of(verdict()), of(words()), of(label::<BootId>()));
-    (ids, times, ends, root_state(), of((result, stamp())), terms(), span()).prop_map(
-        |(ids, times, ends, state, result, terms, agent_timeout)| RootRecord {
+    let ends = (of(verdict()), of(words()), of(label::<BootId>()), of(label::<BootId>()));
+    let trouble = (words(), any::<u32>(), stamp()).prop_map(|(why, tries, at)| CommitTrouble { why, tries, at });
+    let commits = (of(stamp()), of(trouble));
+    (ids, times, ends, commits, root_state(), of((result, stamp())), terms(), span()).prop_map(
+        |(ids, times, ends, commits, state, result, terms, agent_timeout)| RootRecord {
             rollout: ids.0,
             attempt: Attempt(ids.1),
             target: ids.2,
@@ -346,9 +362,12 @@ pub(crate) fn root_record() -> impl Strategy<Value = RootRecord> {
             deadline: times.1,
             end: times.2,
             trial_from: ends.2,
+            trial_boot: ends.3,
             agent_starts: times.3,
             verdict: ends.0,
             rollback_trouble: ends.1,
+            commit_began: commits.0,
+            commit_trouble: commits.1,
             terms,
             agent_timeout,
         },

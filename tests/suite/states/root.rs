@@ -89,8 +89,10 @@ fn states() -> Vec<(&'static str, RootRecord)> {
         ("Launched, trial boot ordered", trial),
         ("Soaking", good.clone()),
         ("Soaking after a bad switch", ended(bad())),
-        ("Soaking after a trial boot", booted),
+        ("Soaking, trial boot not judged", booted.clone()),
+        ("Soaking after a trial boot", moved(&booted, &RootEvent::Ended(SwitchResult::Good(vec![])), &next_boot())),
         ("Committing", committing.clone()),
+        ("Committing past its limit", late(&committing)),
         ("Committed", moved(&committing, &RootEvent::CommitDone, &soon())),
         ("Reverting", reverting.clone()),
         ("Reverting, interrupted by a reboot", interrupted.clone()),
@@ -99,6 +101,13 @@ fn states() -> Vec<(&'static str, RootRecord)> {
         ("Overtaken", moved(&good, &RootEvent::OvertakenBy(closure("c")), &soon())),
         ("Kept", moved(&good, &RootEvent::KeepAsked(Verdict::DeadMan), &soon())),
     ]
+}
+
+/// The same commit, as it stands when its limit has passed.
+fn late(committing: &RootRecord) -> RootRecord {
+    let began = same_boot(committing);
+    let began = Stamp { uptime: began.uptime.saturating_sub(COMMIT + Duration::from_secs(1)), ..began };
+    RootRecord { commit_began: Some(began), ..committing.clone() }
 }
 
 fn events() -> Vec<(&'static str, RootEvent, Option<Stamp>)> {
@@ -115,6 +124,8 @@ fn events() -> Vec<(&'static str, RootEvent, Option<Stamp>)> {
         ("Booted something else", boots("c"), Some(at("boot3", 20))),
         ("CommitAsked", RootEvent::CommitAsked, None),
         ("CommitDone", RootEvent::CommitDone, None),
+        ("CommitFailed, nothing written", RootEvent::CommitFailed { why: "/boot".into(), untouched: true }, None),
+        ("CommitFailed, in part written", RootEvent::CommitFailed { why: "/boot".into(), untouched: false }, None),
         ("RevertAsked", RootEvent::RevertAsked(Verdict::DeadMan), None),
         ("RevertDone", RootEvent::RevertDone, None),
         ("RevertFailed", RootEvent::RevertFailed("lock".into()), None),
@@ -138,6 +149,7 @@ fn kind(event: &RootEvent) -> usize {
         RootEvent::RevertFailed(_) => 9,
         RootEvent::KeepAsked(_) => 10,
         RootEvent::OvertakenBy(_) => 11,
+        RootEvent::CommitFailed { .. } => 12,
     }
 }
 
@@ -145,6 +157,11 @@ fn kind(event: &RootEvent) -> usize {
 fn same_boot(record: &RootRecord) -> Stamp {
     let uptime = (record.end.uptime + Duration::from_secs(60)).saturating_sub(END);
     Stamp { uptime, ..record.end.clone() }
+}
+
+fn is_late(record: &RootRecord) -> bool {
+    let began = record.commit_began.as_ref();
+    began.is_some_and(|began| same_boot(record).since(began).is_some_and(|spent| spent > COMMIT))
 }
 
 fn label(record: &RootRecord) -> String {
@@ -156,7 +173,9 @@ fn label(record: &RootRecord) -> String {
         }
         (RootState::Launched, Some(SwitchResult::Deferred(_))) => format!("{state}, deferred"),
         (RootState::Soaking, Some(SwitchResult::Bad { .. })) => format!("{state} after a bad switch"),
+        (RootState::Soaking, None) => format!("{state}, trial boot not judged"),
         (RootState::Soaking, _) if record.trial_from.is_some() => format!("{state} after a trial boot"),
+        (RootState::Committing, _) if is_late(record) => format!("{state} past its limit"),
         (RootState::Reverting, _) if record.verdict.is_none() => format!("{state}, interrupted by a reboot"),
         (RootState::Reverted, _) if record.verdict.is_none() => format!("{state}, may be launched again"),
         _ => state,
@@ -173,7 +192,7 @@ fn due(record: &RootRecord) -> String {
     let mut acts = Vec::new();
     if let Some(verdict) = record.deadline.as_ref().and_then(|at| dead_man_due(record, at)) {
         let deadline = record.deadline.as_ref().unwrap();
-        let switching = span(deadline, &record.started) == SWITCH + TIMEOUT;
+        let switching = span(deadline, &record.started) == SWITCH + TIMEOUT || record.is_unjudged_trial();
         let when = if switching { "the switch limit and the agent timeout" } else { "the agent timeout without a pat" };
         acts.push(format!("dead-man: `{}` after {when}", name(&verdict)));
     }
@@ -220,7 +239,7 @@ pub(crate) fn machine() -> Machine {
 #[test]
 fn the_tables_cover_every_state_and_every_event() {
     let kinds: BTreeSet<usize> = events().iter().map(|(_, event, _)| kind(event)).collect();
-    assert_eq!(kinds, (0..=11).collect());
+    assert_eq!(kinds, (0..=12).collect());
     use RootState as S;
     let all = [S::Launched, S::Soaking, S::Committing, S::Committed, S::Reverting, S::Reverted, S::Overtaken, S::Kept];
     let seen: BTreeSet<RootState> = states().iter().map(|(_, record)| record.state).collect();

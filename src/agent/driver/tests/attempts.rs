@@ -1,6 +1,9 @@
-use super::world::{FAILURE, Grant, SOAK, WRONG, World, closure};
+use super::world::{FAILURE, Grant, SOAK, WRONG, World, closure, manifest, rollout, sign};
 use crate::model::facts::Verdict;
 use crate::model::host_rollout::{HostRolloutState as State, Phase};
+use crate::model::id::Attempt;
+use crate::model::root_record::RootState;
+use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentKind, Network, SwitchOutcome, UnitState};
 use crate::wire::v1::agent::Act;
 
@@ -128,6 +131,32 @@ async fn a_probe_that_fails_for_the_failure_time_is_a_verdict_also_without_a_con
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_that_has_not_spoken_yet_is_not_blamed_for_one_that_failed_for_a_moment() {
+    let good = closure("1").with(|it| {
+        it.health_checks = serde_json::json!({"version": 1, "probes": [
+            {"name": "web", "kind": "unit", "unit": "web.service", "intervalMs": 2000, "timeoutMs": 1000},
+            {"name": "slow", "kind": "unit", "unit": "db.service", "intervalMs": 1_800_000, "timeoutMs": 5000},
+        ]})
+        .to_string();
+        it.behaviour.units.insert("db.service".to_owned(), UnitState::Ok);
+    });
+    let mut broken = good.clone();
+    broken.behaviour.units.insert("web.service".to_owned(), UnitState::Fails);
+    let world = World::start(good.clone());
+    let mut long = manifest(&world.target);
+    long["policy"]["soakMs"] = 1_200_000.into();
+    world.plane.set_release(sign(&long, 5));
+    world.plane.order(1, Act::Start);
+    world.until(State::Soaking).await;
+    world.host.add_closure(broken);
+    world
+        .until_it("a failure", |world| matches!(world.phase(), Phase::Soaking(it) if it.failing_since.is_some()))
+        .await;
+    world.host.add_closure(good);
+    world.until(State::Converged).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_that_breaks_the_network_is_undone() {
     let world = World::ordered(closure("1").with(|it| it.behaviour.network = Network::Broken));
     world.until_it("the switch", |world| world.running() == world.target).await;
@@ -156,6 +185,16 @@ async fn an_agent_that_does_not_come_up_is_undone_by_the_dead_man() {
         assert!(matches!(verdict(&world), Verdict::AgentCrashLoop | Verdict::DeadMan), "{:?}", verdict(&world));
         assert_eq!(world.running(), world.prior);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_of_before_the_switch_proves_nothing() {
+    let world = World::ordered(closure("1"));
+    world.until(State::Activating).await;
+    world.plane.lock().closed = true;
+    world.until_it("the switch", |world| world.running() == world.target).await;
+    world.until_it("the way back", |world| world.running() == world.prior).await;
+    assert_eq!(world.host.snapshot().loader, world.prior, "committed over an old connection");
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,6 +240,48 @@ async fn an_order_to_go_back_is_followed_without_quarantine() {
     assert_eq!(verdict(&world), Verdict::Ordered("the rollout halted".to_owned()));
     world.pass(60).await;
     assert!(world.plane.lock().beats.last().unwrap().quarantined.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_has_begun_is_not_contradicted_by_a_verdict() {
+    // The helper begins a commit that the agent never hears of; the probes fail while it runs.
+    let world = World::ordered(closure("1").with(|it| {
+        it.behaviour.units.insert("web.service".to_owned(), UnitState::FailsAfterMs(10_000));
+        it.behaviour.commit_ms = 6_000;
+    }));
+    world.until(State::Soaking).await;
+    world.pass(10 + FAILURE - 4).await;
+    let host = crate::system::sim::host::SimHost::attach(world.host.clone()).unwrap();
+    crate::system::System::commit(&host, &rollout(), Attempt::FIRST).await.unwrap();
+    world.until(State::Converged).await;
+    assert!(!world.plane.kinds().contains(&"sustainedFailure".to_owned()), "{:?}", world.plane.kinds());
+    assert_eq!(world.host.snapshot().loader, world.target);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_policy_keeps_says_so_until_the_root_helper_has_heard_it() {
+    let world = World::start(closure("1").with(|it| {
+        it.behaviour.units.insert("web.service".to_owned(), UnitState::FailsAfterMs(10_000));
+    }));
+    let mut kept = manifest(&world.target);
+    kept["policy"]["onFailure"] = "keep".into();
+    world.plane.set_release(sign(&kept, 5));
+    world.plane.order(1, Act::Start);
+    world.until(State::Failed).await;
+    world.pass(30).await;
+    let record = |world: &World| world.host.snapshot().records[0].state;
+    assert_eq!(record(&world), RootState::Kept);
+    // As if the order had been lost on its way.
+    world
+        .host
+        .change(|draft| {
+            draft.state.records[0].state = RootState::Soaking;
+            Ok(())
+        })
+        .unwrap();
+    assert!(world.host.kill_agent());
+    world.pass(30).await;
+    assert_eq!((record(&world), world.running()), (RootState::Kept, world.target.clone()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -70,6 +70,18 @@ async fn a_disk_that_fills_in_the_soak_delays_what_it_can_and_ends_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_that_went_down_with_a_fenced_journal_is_asked_again() {
+    let world = World::start(closure("1"));
+    world.plane.order(1, Act::Stage);
+    world.until(State::Pending).await;
+    world.pass(30).await;
+    world.plane.fence();
+    world.plane.order(1, Act::Start);
+    world.until(State::Converged).await;
+    world.assert_gapless();
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_agents_with_one_state_are_fenced_apart() {
     let world = World::ordered(closure("1"));
     world.until(State::Converged).await;

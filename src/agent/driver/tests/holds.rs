@@ -91,6 +91,21 @@ async fn a_signed_date_is_kept_on_the_host_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hold_of_the_root_helper_is_told_and_asked_about_once_a_minute() {
+    let world = World::start(closure("1").with(|it| it.behaviour.boot_components = "kernel 2".to_owned()));
+    set_faults(&world.host, &Faults { no_oneshot: true, ..Faults::default() }).unwrap();
+    world.plane.order(1, Act::Start);
+    world.pass(30).await;
+    assert!(matches!(told(&world)[..], [HostHold::NoTrialBoot(_)]), "{:?}", told(&world));
+    world.pass(600).await;
+    let asked = world.plane.kinds().iter().filter(|kind| *kind == "dispatchAcked").count();
+    assert!((5..=12).contains(&asked), "asked {asked} times in ten minutes");
+    set_faults(&world.host, &Faults::default()).unwrap();
+    world.until(State::Converged).await;
+    assert!(told(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_closure_that_the_cache_does_not_have_is_tried_again_later() {
     let world = World::start(closure("1"));
     let there = closure("1");

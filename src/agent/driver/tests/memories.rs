@@ -1,10 +1,15 @@
 //! Kills and lost memories, in every state.
 
-use super::world::{FAILURE, SOAK, World, closure, snapshot_of};
+use super::world::{FAILURE, SOAK, World, closure, name, rollout, snapshot_of};
+use crate::agent::journal::{Journal, Recorded};
 use crate::model::facts::Verdict;
-use crate::model::host_rollout::{HostRolloutState as State, Phase};
+use crate::model::host_rollout::{Event, HostRolloutState as State, Phase};
+use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::UnitState;
+use crate::system::sim::host::SimHost;
 use crate::wire::v1::agent::Act;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
 /// When the soak began and when its failure clock did, as the control plane sees it.
@@ -213,6 +218,44 @@ async fn a_question_whose_answer_was_lost_with_the_agent_is_asked_again_under_it
     world.until(State::Converged).await;
     let asked = world.plane.kinds().iter().filter(|kind| *kind == "dispatchAcked").count();
     assert_eq!((asked, world.switches()), (1, 1));
+}
+
+/// A host whose agent wrote the intent to start, and then was gone for so long.
+async fn away_after_the_intent(secs: u64) -> World {
+    let world = World::start(closure("1"));
+    world.plane.order(1, Act::Stage);
+    world.until_it("the closure", |world| world.plane.kinds().contains(&"staged".to_owned())).await;
+    world.pass(1).await;
+    world.plane.lock().grant = super::world::Grant::No;
+    let away = |draft: &mut crate::system::sim::draft::Draft<'_>| {
+        draft.state.machine.restart_delay_ms = secs * 1000;
+        Ok(())
+    };
+    world.host.change(away).unwrap();
+    assert!(world.host.kill_agent());
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (mut journal, _) = Journal::open(Box::new(world.file.clone()), &name(), &mut rng).unwrap();
+    let now = SimHost::attach(world.host.clone()).unwrap().now();
+    for event in [Event::DispatchAcked, Event::ActivationStarted { prior: world.prior.clone() }] {
+        let recorded = journal.event(&rollout(), &event, &now).unwrap();
+        assert!(matches!(recorded, Recorded::Moved(..)), "{event:?}: {recorded:?}");
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_was_written_down_is_made_by_the_next_agent_at_once() {
+    let world = away_after_the_intent(10).await;
+    world.pass(10 + 8).await;
+    assert_eq!(world.switches(), 1, "it waits for the switch limit");
+    world.until(State::Converged).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_was_written_down_a_minute_ago_is_not_made_any_more() {
+    let world = away_after_the_intent(90).await;
+    world.pass(200).await;
+    assert_eq!((world.switches(), world.state()), (0, Some(State::Pending)));
 }
 
 #[tokio::test(start_paused = true)]

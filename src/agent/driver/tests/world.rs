@@ -8,6 +8,7 @@ use crate::model::host_rollout::{Event, HostRollout, HostRolloutState, Phase, St
 use crate::model::id::{Attempt, Closure, HostName, RolloutId, StoreId};
 use crate::model::time::{Stamp, Timestamp};
 use crate::probe::net::RealNet;
+use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
 use crate::runtime::signals::Shutdown;
 use crate::system::sim::closure::{SimClosure, UnitState};
@@ -70,6 +71,8 @@ pub(crate) enum Grant {
 
 pub(crate) struct PlaneState {
     pub(crate) up: bool,
+    /// Takes no new connection; the old ones go on.
+    pub(crate) closed: bool,
     /// Takes every request and never answers.
     pub(crate) hangs: bool,
     pub(crate) grant: Grant,
@@ -113,6 +116,12 @@ impl Plane {
         state.orders = vec![Order { rollout_id: rollout(), attempt, digest, dispatched_at, act }];
         state.tag += 1;
         self.changed.send_replace(state.tag);
+    }
+
+    /// Fences every journal known so far.
+    pub(crate) fn fence(&self) {
+        let mut state = self.lock();
+        state.fenced = state.held.keys().cloned().collect();
     }
 
     pub(crate) fn set_release(&self, text: String) {
@@ -394,8 +403,12 @@ pub(crate) fn manifest(target: &Closure) -> Value {
 }
 
 pub(crate) fn sign(manifest: &Value, sequence: u64) -> String {
+    renew(manifest, sequence, Timestamp(START - 60_000))
+}
+
+/// Signs a release with a lease of seven days from this date on.
+pub(crate) fn renew(manifest: &Value, sequence: u64, issued: Timestamp) -> String {
     let release = draft(&manifest.to_string()).unwrap();
-    let issued = Timestamp(START - 60_000);
     let lease = Lease { sequence, issued, expires: issued.plus(Duration::from_secs(7 * 86_400)) };
     serde_json::to_string(&sign_release(&release, &[key()], &lease).unwrap()).unwrap()
 }
@@ -409,6 +422,7 @@ impl World {
     pub(crate) fn start_with(prior: SimClosure, target: SimClosure) -> Self {
         let state = PlaneState {
             up: true,
+            closed: false,
             hangs: false,
             grant: Grant::Yes,
             orders: Vec::new(),
@@ -521,7 +535,8 @@ impl World {
 fn parts(host: SimHost<MemoryHost>, plane: &Plane, file: &MemoryFile, start: u64) -> Parts {
     let plane = plane.clone();
     let connect: Connect = Arc::new(move |address| {
-        Ok(Arc::new(Wire { plane: plane.clone(), right: address == RIGHT }) as Arc<dyn Transport>)
+        let right = address == RIGHT && !plane.lock().closed;
+        Ok(Arc::new(Wire { plane: plane.clone(), right }) as Arc<dyn Transport>)
     });
     let (trigger, stop) = Shutdown::manual();
     // Nobody asks: the host kills its agents.
@@ -536,6 +551,7 @@ fn parts(host: SimHost<MemoryHost>, plane: &Plane, file: &MemoryFile, start: u64
         net: Arc::new(RealNet),
         say: Box::new(|_| ()),
         heartbeat_floor: Duration::from_secs(1),
+        alive: Alive::new(),
         stop,
     }
 }

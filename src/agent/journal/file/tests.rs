@@ -58,3 +58,19 @@ fn few_damaged_journals_are_kept() {
     let there = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(there, 8 + 2);
 }
+
+#[test]
+fn a_directory_that_can_not_be_synced_sends_nothing_into_an_unlinked_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = DiskFile::open(dir.path()).unwrap();
+    file.append(b"old\n").unwrap();
+    let there = std::mem::replace(&mut file.dir, dir.path().to_owned());
+    file.replace(b"new\n").unwrap();
+    // The directory can't be opened any more: nothing that is added could be found again.
+    file.unnamed = true;
+    file.dir = there.join("gone");
+    assert!(file.append(b"lost\n").is_err());
+    file.dir = there.clone();
+    file.append(b"more\n").unwrap();
+    assert_eq!(std::fs::read(there.join("journal")).unwrap(), b"new\nmore\n");
+}

@@ -189,6 +189,7 @@ fn host_holds() -> Vec<(HostHold, ClearedBy)> {
         (HostHold::Untrusted("one signature of two".into()), Release),
         (HostHold::Quarantined(closure()), Operator),
         (HostHold::Busy(id("stable@1")), Host),
+        (HostHold::Commit("/boot is read-only".into()), Host),
     ]
 }
 

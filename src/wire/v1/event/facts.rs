@@ -123,6 +123,9 @@ pub enum HostHoldJson {
         #[serde(with = "text")]
         rollout_id: RolloutId,
     },
+    Commit {
+        detail: String,
+    },
 }
 
 impl From<&HostHold> for HostHoldJson {
@@ -141,6 +144,7 @@ impl From<&HostHold> for HostHoldJson {
             HostHold::Untrusted(detail) => Self::Untrusted { detail },
             HostHold::Quarantined(closure) => Self::Quarantined { closure },
             HostHold::Busy(rollout_id) => Self::Busy { rollout_id },
+            HostHold::Commit(detail) => Self::Commit { detail },
         }
     }
 }
@@ -161,6 +165,7 @@ impl From<HostHoldJson> for HostHold {
             HostHoldJson::Untrusted { detail } => Self::Untrusted(detail),
             HostHoldJson::Quarantined { closure } => Self::Quarantined(closure),
             HostHoldJson::Busy { rollout_id } => Self::Busy(rollout_id),
+            HostHoldJson::Commit { detail } => Self::Commit(detail),
         }
     }
 }
