@@ -33,6 +33,8 @@ struct Raw {
     certificate: Option<PathBuf>,
     #[serde(default)]
     key: Option<PathBuf>,
+    #[serde(default)]
+    control_plane: Option<String>,
 }
 
 fn default_state_dir() -> PathBuf {
@@ -61,6 +63,9 @@ pub struct Config {
     /// - `tokenFile`: the token that lets this host in for the first time; may be gone afterwards.
     /// - `certificate` and `key`: instead of `identityDir` and `tokenFile`, files that others renew (PEM).
     pub identity: IdentitySettings,
+    /// `controlPlane`: its address, such as `https://convoy.example.org:7600`; the file in the running closure
+    /// decides where that names one too. Needed without `simulate`.
+    pub control_plane: Option<String>,
 }
 
 /// Settings that can't be used: every mistake, one a line.
@@ -97,6 +102,7 @@ impl Config {
                 simulate: raw.simulate,
                 heartbeat_floor: Duration::from_millis(raw.heartbeat_floor_ms),
                 identity,
+                control_plane: raw.control_plane,
             }),
             Ok(_) | Err(()) => Err(BadConfig(mistakes.join("\n"))),
         }

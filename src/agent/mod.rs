@@ -18,6 +18,7 @@ pub mod offer;
 pub mod snapshot;
 pub mod driver;
 pub mod recovery;
+pub mod hook;
 
 use crate::agent::driver::{Driver, Exit, within};
 use crate::agent::journal::file::JournalFile;

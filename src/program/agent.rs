@@ -1,18 +1,23 @@
 //! The whole of `convoy-agent`: command line, wiring, exit code. Must not decide anything.
 
 use crate::agent::config::{Config, MAX_CONFIG};
+use crate::agent::hook;
 use crate::agent::identity::board::Board;
 use crate::agent::identity::keeper::{Dial, Keeper, KeeperParts};
 use crate::agent::identity::report::{self, Report};
 use crate::agent::journal::file::DiskFile;
 use crate::agent::{Connect, Parts, STALL};
-use crate::client::Transport;
 use crate::client::http::{BadAddress, HttpTransport};
+use crate::client::{Request, Transport};
+use crate::model::id::Closure;
 use crate::runtime::alive::Alive;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::log::{LogFormat, start};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
 use crate::runtime::{entropy, systemd};
+use crate::system::System;
+use crate::system::nixos::NixosHost;
+use crate::system::place::Place;
 use crate::system::sim::{cli, disk};
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -21,6 +26,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one try of the control plane may take: shorter than what its asker waits.
+const REACH_LIMIT: Duration = Duration::from_secs(10);
 
 /// Takes this host from one signed release to the next.
 #[derive(Debug, Parser)]
@@ -60,6 +69,26 @@ enum Verb {
         /// Print JSON instead of text
         #[arg(long)]
         json: bool,
+    },
+    /// Try the control plane of the settings once: 0 when it answers, else 1
+    Reach {
+        /// The settings, as JSON
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Note an activation of this machine, for activation scripts; never fails
+    Hook {
+        /// The closure that is activated
+        #[arg(long, value_name = "PATH")]
+        closure: String,
+    },
+    /// Warn of a closure that failed here before, as a check before a switch; never refuses
+    PreSwitchCheck {
+        /// The closure that is about to be activated
+        closure: String,
+        /// What is done with it
+        #[arg(default_value = "switch")]
+        action: String,
     },
     /// Simulates a host.
     #[command(hide = true)]
@@ -109,9 +138,35 @@ fn carry_out(verb: Verb) -> Result<(), Failure> {
             let config = read(&config).map_err(wrong)?;
             block_on(live(config)).map_err(failed)
         }
+        Verb::Reach { config } => {
+            let config = read(&config).map_err(wrong)?;
+            block_on(reach(config)).map_err(failed)
+        }
+        Verb::Hook { closure } => {
+            note(&closure);
+            Ok(())
+        }
+        Verb::PreSwitchCheck { closure, action } => {
+            if let Some(warning) = hook::warning(&Place::real(), &closure) {
+                eprintln!("warning: {warning} ({action} goes on)");
+            }
+            Ok(())
+        }
         Verb::Simulate { verb } => {
             block_on(async move { cli::run(verb).await.map_err(|why| chain(&why)) }).map_err(failed)
         }
+    }
+}
+
+/// Notes an activation; whatever goes wrong, the switch goes on.
+fn note(closure: &str) {
+    let closure = match Closure::new(closure) {
+        Ok(closure) => closure,
+        Err(why) => return eprintln!("convoy: {why}"),
+    };
+    let around = hook::Around::of_this_process();
+    if let Err(why) = hook::note(&Place::real(), &closure, &around, SystemClock.wall()) {
+        eprintln!("convoy: the activation can't be noted: {why}");
     }
 }
 
@@ -171,25 +226,50 @@ fn shared(made: Result<HttpTransport, BadAddress>) -> Result<Arc<dyn Transport>,
     made.map(|transport| Arc::new(transport) as Arc<dyn Transport>).map_err(|why| why.to_string())
 }
 
+/// A machine and its clocks.
+type Machine = (Arc<dyn System>, Arc<dyn Clock>);
+
+/// The machine that the agent looks after: a simulated one where the settings say so, else this one.
+fn machine(config: &Config) -> Result<Machine, String> {
+    if let Some(simulated) = &config.simulate {
+        let machine = disk::attach(simulated).map_err(|why| chain(&why))?;
+        let clock = machine.clock();
+        return Ok((Arc::new(machine), clock));
+    }
+    let control_plane = config.control_plane.clone();
+    let control_plane = control_plane.ok_or("the agent's settings name no control plane: set `controlPlane`")?;
+    let (place, state_dir, host) = (Place::real(), config.state_dir.clone(), config.host.clone());
+    Ok((Arc::new(NixosHost { place, state_dir, control_plane, host }), Arc::new(SystemClock)))
+}
+
+/// Tries the control plane of the settings once: what the root helper asks of a prior closure.
+async fn reach(config: Config) -> Result<(), String> {
+    let address = config.control_plane.clone().ok_or("the agent's settings name no control plane")?;
+    let quiet = Arc::new(Board::new(config.host.clone(), Box::new(|_| ())));
+    let transport = connect(&config, Arc::new(SystemClock), quiet)?(&address)?;
+    let request = Request::get("/healthz").limit(REACH_LIMIT);
+    match transport.send(request).await {
+        Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
+        Ok(answer) => Err(format!("{address} answers with status {}", answer.status)),
+        Err(why) => Err(chain(&why)),
+    }
+}
+
 async fn live(config: Config) -> Result<(), String> {
     let stop = Shutdown::on_signals().map_err(|error| format!("can't listen for signals: {error}"))?;
     survive_size_limit().map_err(|error| format!("can't catch SIGXFSZ: {error}"))?;
-    let Some(simulated) = &config.simulate else {
-        let what = "real hosts need convoy-activator, which this version does not have: set `simulate`";
-        return Err(what.to_owned());
-    };
-    let machine = disk::attach(simulated).map_err(|why| chain(&why))?;
+    let (system, clock) = machine(&config)?;
     let journal = DiskFile::open(&config.state_dir).map_err(|why| chain(&why))?;
     let board = Arc::new(Board::new(config.host.clone(), Box::new(systemd::status)));
-    let connect = connect(&config, machine.clock(), Arc::clone(&board))?;
+    let connect = connect(&config, Arc::clone(&clock), Arc::clone(&board))?;
     systemd::ready("starting");
     let alive = Alive::new();
     let watched = alive.clone();
     tokio::spawn(systemd::watchdog(stop.clone(), move || watched.within(STALL)));
     let parts = Parts {
         host: config.host,
-        clock: machine.clock(),
-        system: Arc::new(machine),
+        clock,
+        system,
         rng: Box::new(entropy::generator().map_err(|error| error.to_string())?),
         connect,
         journal: Box::new(journal),

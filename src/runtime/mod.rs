@@ -6,3 +6,4 @@ pub mod entropy;
 pub mod log;
 pub mod signals;
 pub mod systemd;
+pub mod guard;

@@ -78,12 +78,12 @@ fn an_identity_is_shown_without_its_secret() {
 }
 
 #[test]
-fn a_real_host_is_refused_until_there_is_an_activator() {
+fn a_real_host_has_to_know_its_control_plane() {
     let dir = tempfile::tempdir().unwrap();
     let path = settings(dir.path(), &json!({"host": "web1", "stateDir": dir.path().join("state")}));
     let ended = run(CONVOY_AGENT, &["run", "--config", path.to_str().unwrap()]);
     assert_eq!(ended.code(), 1);
-    assert!(ended.stderr.contains("simulate"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("controlPlane"), "{}", ended.stderr);
 }
 
 /// A simulated host without an agent of its own, and the settings of one.

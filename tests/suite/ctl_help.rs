@@ -1,6 +1,6 @@
 //! The help of every program is committed as docs/cli.md, and so are the exit codes.
 
-use crate::process::{CONVOY, CONVOY_AGENT, CONVOY_CP, run};
+use crate::process::{CONVOY, CONVOY_ACTIVATOR, CONVOY_AGENT, CONVOY_CP, run};
 use std::fs;
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn the_help_page_is_what_the_programs_say() {
     let mut page = "# The commands\n\nWritten by the programs themselves; `CONVOY_BLESS=1 cargo test --test suite \
                     ctl_help` writes it again.\n\n"
         .to_owned();
-    for program in [CONVOY, CONVOY_CP, CONVOY_AGENT] {
+    for program in [CONVOY, CONVOY_CP, CONVOY_AGENT, CONVOY_ACTIVATOR] {
         page.push_str(&pages(program, &[]));
     }
     page.push_str(&format!("## Exit codes\n\n```text\n{}```\n", run(CONVOY, &["exit-codes"]).stdout));

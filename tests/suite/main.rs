@@ -28,6 +28,7 @@ mod sim_world;
 mod sim_scenarios;
 mod sim_disk;
 mod sim_memory;
+mod activator_cli;
 mod agent_cli;
 mod simulation;
 mod recovery_fleet;

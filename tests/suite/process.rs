@@ -15,6 +15,7 @@ use std::time::Duration;
 /// The operator's command.
 pub(crate) const CONVOY: &str = env!("CARGO_BIN_EXE_convoy");
 /// The control plane.
+pub(crate) const CONVOY_ACTIVATOR: &str = env!("CARGO_BIN_EXE_convoy-activator");
 pub(crate) const CONVOY_CP: &str = env!("CARGO_BIN_EXE_convoy-cp");
 /// The agent.
 pub(crate) const CONVOY_AGENT: &str = env!("CARGO_BIN_EXE_convoy-agent");

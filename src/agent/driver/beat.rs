@@ -23,7 +23,7 @@ impl Driver {
     pub(crate) async fn send_beat(&mut self) {
         self.link.beat.at = Instant::now() + LONGEST_DELAY;
         match within("look at the machine", self.system.observe()).await {
-            Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
+            Ok(seen) if seen.boot == self.seen.boot => self.saw(seen).await,
             // Another boot: the next look takes it up, with everything that follows from it.
             Ok(_) => self.look_soon(),
             Err(why) => tracing::warn!(host.name = %self.host, "{why}"),

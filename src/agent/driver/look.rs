@@ -7,6 +7,7 @@ use crate::model::host_rollout::{Event, HostRollout, Phase, Rollback};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::recovery::follow;
 use crate::model::root_record::{RootRecord, RootState};
+use crate::system::Observation;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -36,13 +37,7 @@ impl Driver {
                 self.seen = seen;
                 return true;
             }
-            Ok(seen) => {
-                let changed = seen.closures.running != self.seen.closures.running;
-                self.seen = seen;
-                if changed {
-                    self.reload().await;
-                }
-            }
+            Ok(seen) => self.saw(seen).await,
             Err(why) => {
                 tracing::warn!(host.name = %self.host, "{why}");
                 return false;
@@ -57,6 +52,15 @@ impl Driver {
         }
         self.plan_look();
         false
+    }
+
+    /// Takes what was seen in this boot; another closure that runs has other settings.
+    pub(crate) async fn saw(&mut self, seen: Observation) {
+        let changed = seen.closures.running != self.seen.closures.running;
+        self.seen = seen;
+        if changed {
+            self.reload().await;
+        }
     }
 
     async fn look_at_attempt(&mut self, rollout: &RolloutId) {

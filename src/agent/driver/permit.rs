@@ -9,6 +9,7 @@ use crate::model::host_rollout::{Event, HostRollout, Phase, Rollback, Staging};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::root_record::{RootRecord, RootState, SwitchResult};
 use crate::model::time::Stamp;
+use crate::runtime::guard::Guard;
 use crate::wire::v1::agent::{Act, PermitAnswer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -134,7 +135,7 @@ impl Driver {
     /// Returns every reason of this host not to start, from a fresh look at the machine.
     async fn holds_of(&mut self, rollout: &RolloutId, offer: &Offer, retry: bool) -> Vec<HostHold> {
         match within("look at the machine", self.system.observe()).await {
-            Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
+            Ok(seen) if seen.boot == self.seen.boot => self.saw(seen).await,
             // Another boot: the next look takes it up.
             Ok(_) => {
                 self.look_at = Some(Instant::now());
@@ -194,7 +195,7 @@ impl Driver {
                 continue;
             }
             self.asks.seqs.remove(&rollout);
-            if answer.granted {
+            if answer.granted || Guard::Permit.left_out() {
                 // What comes after this permit may need another one under the same orders.
                 self.asks.spent.remove(&rollout);
                 self.asks.granted.insert(rollout);

@@ -7,6 +7,7 @@ use crate::model::time::Stamp;
 use crate::plane::desk::Desk;
 use crate::plane::error::Done;
 use crate::plane::history::{Note, envelope, event, happening};
+use crate::runtime::guard::Guard;
 use crate::store::rows::JournalRow;
 use crate::wire::stored::HostBody;
 use serde_json::json;
@@ -50,6 +51,9 @@ impl Journal {
 
     /// Takes nothing more from it.
     pub fn fence(&mut self, why: String) {
+        if Guard::Fencing.left_out() {
+            return;
+        }
         tracing::warn!(host.name = %self.row.host, journal.id = %self.row.journal, "journal fenced: {why}");
         self.row.fenced = Some(why);
         self.dirty = true;

@@ -1,0 +1,7 @@
+//! The root helper on a machine in a directory.
+
+mod acts;
+mod boots;
+mod start;
+mod talk;
+pub(crate) mod world;
