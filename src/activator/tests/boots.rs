@@ -140,6 +140,7 @@ fn a_trial_nobody_pats_is_ended_by_a_reboot() {
     let world = ordered();
     world.reboot('b', 2);
     world.helper.boot_guard().unwrap();
+    world.helper.run_guard(ID).unwrap();
     world.pass(world.record().agent_timeout * 2);
     world.helper.dead_man().unwrap();
     world.helper.run_rollback(ID).unwrap();

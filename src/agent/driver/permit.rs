@@ -73,9 +73,8 @@ impl Driver {
         let orders = &self.orders;
         self.offers.retain(|id, _| open.contains(id) || orders.contains_key(id));
         self.helper_holds.retain(|id, _| open.contains(id));
-        let book = self.journal.book();
-        let started =
-            |id: &RolloutId| book.rollouts.get(id).is_some_and(|own| open.contains(id) && own.progress.is_started());
+        let own = &self.journal.book().rollouts;
+        let started = |id: &RolloutId| open.contains(id) && own.get(id).is_some_and(|own| own.progress.is_started());
         self.refusals.retain(|id, _| orders.contains_key(id) || started(id));
         let held = self.holds.len();
         self.holds.retain(|id, _| open.contains(id) && orders.contains_key(id));
