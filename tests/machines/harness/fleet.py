@@ -1,0 +1,78 @@
+"""What a scenario gets: hosts, the network between them, and a builder of what they run."""
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from harness.builder import CACHE_ADDRESS, CACHE_NUMBER, Builder
+from harness.command import run
+from harness.host import Host
+from harness.lan import Lan
+from harness.layers import Root
+from harness.system import System
+
+# The last part of the first host's address.
+FIRST_HOST = 11
+
+
+class Fleet:
+    """The machines of one scenario. `place` is memory that is gone with it; `logs` stays."""
+
+    def __init__(self, place, logs, tree):
+        self.place, self.logs = place, logs
+        self.began = time.monotonic()
+        self.transcript = open(logs / "transcript.log", "w")
+        self.lan = Lan()
+        self.lan.plug("cache")
+        self.lan.address("cache", CACHE_NUMBER)
+        self.builder = Builder(place / "builder", [tree])
+        self.builder.serve(open(logs / "cache.log", "w"))
+        self.cache = CACHE_ADDRESS
+        self.hosts = {}
+
+    def note(self, text):
+        """Writes a line of what happens, with the time since the scenario began."""
+        self.transcript.write(f"[{time.monotonic() - self.began:7.2f}] {text}\n")
+        self.transcript.flush()
+
+    def add(self, name, **changes):
+        """Declares a host."""
+        system = System(host=name, number=FIRST_HOST + len(self.hosts)).next("1", **changes)
+        self.hosts[name] = Host(self, system)
+        return self.hosts[name]
+
+    def start(self):
+        """Builds what the hosts run first, and boots them side by side."""
+        hosts = list(self.hosts.values())
+        first = {host.name: self.build(host.system) for host in hosts}
+        self.builder.publish(*first.values())
+        layers = self.builder.freeze()
+        for host in hosts:
+            host.install(Root(self.place / host.name, layers), first[host.name])
+        self.side_by_side(lambda host: host.power_on(), hosts)
+        self.note("all hosts are up")
+
+    def side_by_side(self, act, things):
+        """Does one thing to many at once, and fails when one of them did."""
+        with ThreadPoolExecutor(max_workers=len(things)) as pool:
+            list(pool.map(act, things))
+
+    def build(self, system):
+        """Builds a system and returns its closure; hosts don't have it yet."""
+        drawing = self.place / f"drawing-{system.host}-{system.version}"
+        system.draw(drawing, self.builder.key)
+        inputs = [system.programs] if system.programs else []
+        closure = self.builder.build(drawing, f"system-{system.host}-{system.version}", inputs)
+        shutil.rmtree(drawing)
+        self.note(f"{system.host} version {system.version} is {closure}")
+        return closure
+
+    def offer(self, host, version, **changes):
+        """Builds the next version of a host's system, puts it into the cache and returns its closure."""
+        closure = self.build(host.system.next(version, **changes))
+        self.builder.publish(closure)
+        return closure
+
+    def chroot(self, root, *words):
+        """Runs a program on a disk of a machine that is off."""
+        return run(["chroot", root.path, *words])
