@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from harness import needs, pool, scenario, table, tree
+from harness import needs, pool, programs, scenario, table, tree
 from harness.command import Failed
 
 INTERRUPTED = 130
@@ -60,7 +60,9 @@ def run(options):
     if lacking:
         raise Failed("the machine tests can't run here:\n" + "\n".join(f"  {line}" for line in lacking))
     results = []
-    machines = pool.Pool(tree.prepared(), options.keep, options.jobs)
+    kinds = {one.programs for one in scenarios} - {""}
+    built = {kind: programs.built(twin=kind == "twin") for kind in sorted(kinds)}
+    machines = pool.Pool(tree.prepared(), built, options.keep, options.jobs)
     machines.run(scenarios, lambda result: (results.append(result), report(result)))
     print(f"\n{table.table(results)}")
     if options.table:

@@ -84,6 +84,14 @@ class Host:
         """Returns one property of a unit."""
         return self.says("systemctl", "show", "--value", f"--property={key}", name)
 
+    def write(self, path, text):
+        """Writes a file on its disk, also while it is off."""
+        Path(self.root, path.lstrip("/")).write_text(text)
+
+    def unit_runs(self, name):
+        """Tells whether a unit is active."""
+        return self.unit(name) == "active"
+
     def failed(self):
         """Returns the units that are failed."""
         lines = self.says("systemctl list-units --failed --plain --no-legend --full").splitlines()

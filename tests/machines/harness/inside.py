@@ -21,13 +21,14 @@ def private_run():
         Path(folder).mkdir(parents=True)
 
 
-def main(name, tree, logs):
+def main(name, tree, logs, programs, guard):
     """Runs a scenario and writes its result beside its logs."""
     logs = Path(logs)
     private_run()
     error = ""
     try:
-        load(name).run(Fleet(PLACE, logs, Path(tree)))
+        programs = Path(programs) if programs else None
+        load(name).run(Fleet(PLACE, logs, Path(tree), programs, guard))
     except (Unmet, Failed) as unmet:
         at = traceback.extract_tb(unmet.__traceback__)
         lines = [frame for frame in at if "scenarios" in frame.filename]

@@ -18,13 +18,14 @@ PR_SET_PDEATHSIG = 1
 class Isolated:
     """A scenario that runs. Ending its first process ends everything in its process namespace."""
 
-    def __init__(self, scenario, tree, logs):
+    def __init__(self, scenario, tree, programs, logs):
         self.scenario, self.logs = scenario, logs
         self.began = time.monotonic()
         self.group = f"{cgroup.PREFIX}{uuid.uuid4().hex[:12]}"
         logs.mkdir(parents=True)
         command = ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc",
-                   sys.executable, "-B", "-m", "harness.inside", scenario.name, str(tree), str(logs)]
+                   sys.executable, "-B", "-m", "harness.inside", scenario.name, str(tree), str(logs),
+                   str(programs or ""), scenario.guard]
         with open(logs / "harness.log", "w") as log:
             self.process = subprocess.Popen(
                 command, cwd=MACHINES, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

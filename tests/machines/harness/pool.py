@@ -34,10 +34,10 @@ def places():
 
 
 class Pool:
-    """The scenarios that run and those that wait for a place."""
+    """The scenarios that run and those that wait for a place. `programs` has a folder for each kind that they name."""
 
-    def __init__(self, tree, keep, at_once=None):
-        self.tree, self.keep = tree, keep
+    def __init__(self, tree, programs, keep, at_once=None):
+        self.tree, self.programs, self.keep = tree, programs, keep
         self.at_once = at_once or places()
         self.logs = CACHE / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self.running = []
@@ -50,7 +50,8 @@ class Pool:
             while waiting or self.running:
                 while waiting and len(self.running) < self.at_once:
                     scenario = waiting.pop(0)
-                    self.running.append(Isolated(scenario, self.tree, self.logs / scenario.name))
+                    programs = self.programs.get(scenario.programs)
+                    self.running.append(Isolated(scenario, self.tree, programs, self.logs / scenario.name))
                 self._collect(report)
                 time.sleep(EVERY)
         finally:

@@ -18,6 +18,9 @@ class Scenario:
     core: bool
     emulated: bool
     limit: int
+    # Which of Convoy's programs its hosts run: none, "plain", or "twin" with a guard left out.
+    programs: str
+    guard: str
 
 
 def load(name):
@@ -34,8 +37,10 @@ def describe(name):
     shows = (module.__doc__ or "").strip()
     if not shows or "\n" in shows:
         raise ValueError(f"{name}: its docstring must be one line that says what it shows")
+    guard = getattr(module, "LEFT_OUT", "")
+    programs = "twin" if guard else "plain" if getattr(module, "CONVOY", False) else ""
     return Scenario(name, shows, getattr(module, "CORE", False), getattr(module, "EMULATED", False),
-                    getattr(module, "LIMIT", LIMIT))
+                    getattr(module, "LIMIT", LIMIT), programs, guard)
 
 
 def every():

@@ -1,5 +1,6 @@
 """A switch goes in NixOS's order: loader, stop, activate, restart, start; test leaves the boot default alone."""
 
+from harness.host import PROFILE
 from harness.wait import expect, same
 
 CORE = True
@@ -33,7 +34,7 @@ def run(fleet):
     same(order[3:5], ["stop late-2", "start late-2"], "then one restart, with the new unit's stop command")
     same(sorted(order[5:]), sorted(["start plain-2", "start new-2", second]), "then started, with the link moved")
     same((web1.default(), web1.profile()), (web1.closure, web1.closure), "test does not touch the boot default")
-    web1.exec("nix-env", "--profile", "/nix/var/nix/profiles/system", "--set", second)
+    web1.exec("nix-env", "--profile", PROFILE, "--set", second)
     web1.hold_switch("installed", "2")
     web1.switch_in_background(second, "switch")
     web1.wait_held("installed", "2")

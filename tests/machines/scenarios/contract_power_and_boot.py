@@ -1,5 +1,6 @@
 """A power cut boots the default, a reboot is a new boot, a one-shot entry boots once, and its default stays."""
 
+from harness.host import PROFILE
 from harness.wait import expect, same
 
 CORE = True
@@ -28,7 +29,7 @@ def run(fleet):
     web1.power_cycle()
     same(web1.booted(), web1.closure, "the one-shot was for one boot")
 
-    web1.exec("nix-env", "--profile", "/nix/var/nix/profiles/system", "--set", second)
+    web1.exec("nix-env", "--profile", PROFILE, "--set", second)
     same(web1.switch(second, "boot")[0], 0, "boot makes it the default")
     same((web1.running(), web1.default()), (web1.closure, second), "without switching to it")
     web1.reboot()
