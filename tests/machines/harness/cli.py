@@ -19,7 +19,8 @@ def parse(arguments):
     parser.add_argument("--list", action="store_true", help="list the scenarios and what each shows")
     parser.add_argument("--core", action="store_true", help="run the core set, as CI does")
     parser.add_argument("--keep", action="store_true", help="keep the logs of scenarios that fail")
-    parser.add_argument("--jobs", type=int, metavar="N", help="run N at once; as many as this machine carries if not given")
+    parser.add_argument("--jobs", type=int, metavar="N",
+                        help="run N at once; as many as this machine carries if not given")
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the table of results to FILE")
     return parser.parse_args(arguments)
 

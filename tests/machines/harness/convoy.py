@@ -17,7 +17,7 @@ StartLimitIntervalSec=0
 Type=notify
 User=convoy-agent
 Group=convoy-agent
-Environment=PATH={path} NIX_REMOTE=daemon
+Environment=PATH={path} NIX_REMOTE=daemon{leave_out}
 ExecStart={programs}/bin/convoy-agent run --config /etc/convoy/agent.json
 StateDirectory=convoy-agent convoy-identity
 StateDirectoryMode=0700

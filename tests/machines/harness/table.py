@@ -6,8 +6,8 @@ HEAD = """# Machine tests
 What was seen to hold on real systemd and Nix hosts, booted side by side in systemd-nspawn. Written by
 `tests/machines/run --table FILE`; each scenario is one file in `tests/machines/scenarios`.
 
-*emulated*: nspawn has no boot loader. A boot partition with systemd-boot's files stands in for one: the real argument lists
-write to it, and it picks what boots.
+*emulated*: nspawn has no boot loader. A boot partition with systemd-boot's files stands in for one: the real argument
+lists write to it, and it picks what boots.
 
 """
 

@@ -9,7 +9,8 @@ EMULATED = True
 
 def service(word):
     """Returns a service that notes its starts and stops."""
-    return (f"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo start {word} >>/var/log/order'\n"
+    return ("[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+            f"ExecStart=/bin/sh -c 'echo start {word} >>/var/log/order'\n"
             f"ExecStop=/bin/sh -c 'echo stop {word} >>/var/log/order'\n")
 
 
@@ -20,17 +21,17 @@ def run(fleet):
         "late.service": service("late-1") + "X-StopIfChanged=false\n" + installed,
     })
     fleet.start()
+    where = "readlink /run/current-system >>/var/log/order"
     second = fleet.offer(
-        web1, "2", snippet="echo activate $NIXOS_ACTION >>/var/log/order\nreadlink /run/current-system >>/var/log/order\n",
+        web1, "2", snippet=f"echo activate $NIXOS_ACTION >>/var/log/order\n{where}\n",
         units={"plain.service": service("plain-2") + installed,
                "late.service": service("late-2") + "X-StopIfChanged=false\n" + installed,
-               "new.service": service("new-2") + "ExecStart=/bin/sh -c 'readlink /run/current-system >>/var/log/order'\n"
-                              + installed})
+               "new.service": service("new-2") + f"ExecStart=/bin/sh -c '{where}'\n" + installed})
     web1.fetch(second)
     web1.exec("rm /var/log/order")
     same(web1.switch(second, "test")[0], 0, "the switch")
     order = web1.says("cat /var/log/order").splitlines()
-    same(order[:3], ["stop plain-1", "activate test", web1.closure], "stopped, then activated, the link moved after that")
+    same(order[:3], ["stop plain-1", "activate test", web1.closure], "stopped, then activated, the link after it")
     same(order[3:5], ["stop late-2", "start late-2"], "then one restart, with the new unit's stop command")
     same(sorted(order[5:]), sorted(["start plain-2", "start new-2", second]), "then started, with the link moved")
     same((web1.default(), web1.profile()), (web1.closure, web1.closure), "test does not touch the boot default")

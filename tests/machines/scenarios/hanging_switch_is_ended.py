@@ -6,7 +6,8 @@ from harness.wait import until
 CONVOY = True
 CORE = True
 EMULATED = True
-HANGS = "[Service]\nType=oneshot\nTimeoutStartSec=infinity\nExecStart=/usr/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+HANGS = "[Service]\nType=oneshot\nTimeoutStartSec=infinity\nExecStart=/usr/bin/sleep infinity\n" \
+        "[Install]\nWantedBy=multi-user.target\n"
 
 
 def run(fleet):
