@@ -52,8 +52,16 @@ class Machine:
             if self.process is not process:
                 return
             self.process = None
+            self._say(f"ended with {status}")
             if status == REBOOT and self.wanted:
-                self._start()
+                try:
+                    self._start()
+                except Exception as why:  # Nobody waits for this thread: the console says so.
+                    self._say(f"could not be switched on again: {why}")
+
+    def _say(self, text):
+        with open(self.log, "a") as log:
+            log.write(f"\n-- {self.name} {text}\n")
 
     def leader(self):
         """Returns the process id of the guest's init; nothing while there is none."""
@@ -87,6 +95,9 @@ class Machine:
     def run(self, words, limit, check):
         """Runs a program inside and returns what it said."""
         leader = until(f"{self.name} has an init", self.leader, BOOT_LIMIT)
-        enter = ["nsenter", "-t", str(leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        # The shell stays outside of the guest's process namespace and waits for its child there. nsenter's own fork
+        # would stop itself when a shutdown stops that child, and the namespace could then never end.
+        enter = ["nsenter", "-t", str(leader), "-m", "-u", "-i", "-n", "-p", "-C", "--no-fork", "--",
+                 "/bin/sh", "-c", '"$@"; exit $?', "sh"]
         clean = {"PATH": "/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
         return run([*enter, *words], limit, check, env=clean)
