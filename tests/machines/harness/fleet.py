@@ -56,7 +56,7 @@ class Fleet:
         self.builder.publish(*first.values())
         layers = self.builder.freeze()
         for host in hosts:
-            host.install(Root(self.place / host.name, layers), first[host.name])
+            host.install(Root(self.place / host.name, layers, host.disk), first[host.name])
         if self.plane:
             self.plane.start()
         self.side_by_side(lambda host: host.power_on(), hosts)

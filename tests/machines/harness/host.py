@@ -18,6 +18,8 @@ class Host:
 
     def __init__(self, fleet, system):
         self.fleet, self.system, self.name = fleet, system, system.host
+        # Bytes of a disk of its own, in the words of `mount`; the scenario's memory when empty.
+        self.disk = ""
         self.closure = None
         self.root = None
         self.machine = None

@@ -4,13 +4,16 @@ from harness.command import run
 
 
 class Root:
-    """A file system of one writer over frozen layers; in memory, gone with the scenario."""
+    """A file system of one writer over frozen layers; in memory, of a size of its own if one is given."""
 
-    def __init__(self, place, lower):
+    def __init__(self, place, lower, size=""):
         self.place = place
         self.path = place / "root"
         self.upper = place / "upper"
         self.lower = list(lower)
+        if size:
+            place.mkdir(parents=True)
+            run(["mount", "-t", "tmpfs", "-o", f"size={size}", "disk", place])
         for folder in (self.path, self.upper, place / "work"):
             folder.mkdir(parents=True)
         layers = ":".join(str(layer) for layer in self.lower)

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 from harness.command import run
 from harness.lan import NETWORK
@@ -89,27 +91,46 @@ class Plane:
         listed = self.ask("events", "--host", host.name, "--rollout", release) or []
         return [one["kind"] for one in listed]
 
-    def another_key(self):
-        """Makes a key that nobody trusts and returns its public half."""
-        self.operate("keygen", "--out", self.folder / "other", "--trust", self.folder / "other/trust.json", "other")
-        return json.loads((self.folder / "other/trust.json").read_text())["keys"]["other"]
+    def make_key(self, name):
+        """Makes another signing key; returns its public half, which nobody believes yet."""
+        self.operate("keygen", "--out", self.folder, "--trust", self.folder / f"{name}.trust", name)
+        return json.loads((self.folder / f"{name}.trust").read_text())["keys"][name]
 
-    def publish_again(self, ref):
-        """Publishes a release that was signed before."""
-        self.operate("release", "publish", self.folder / f"{ref}.signed")
+    def capture(self, name):
+        """Lets the control plane alone believe a key: what one does that somebody else has taken over."""
+        trust = json.loads(self.trust)
+        trust["keys"][name] = self.make_key(name)
+        (self.folder / "trust.json").write_text(json.dumps(trust))
 
-    def publish(self, ref, closures, waves=None, policy=None, reboot="live"):
-        """Signs and publishes a release of {host: closure}, in waves of hosts; returns its id."""
+    def sign(self, ref, closures, waves=None, policy=None, reboot="live", key="fleet", more=()):
+        """Signs a release of {host: closure}, in waves of hosts."""
         self.sequence += 1
         manifest = draft(f"stable@{ref}", closures, waves or [list(closures)], policy or {})
         for wave in manifest["waves"]:
             wave["reboot"] = reboot
         source, signed = self.folder / f"{ref}.json", self.folder / f"{ref}.signed"
         source.write_text(json.dumps(manifest))
-        self.operate("release", "sign", "--manifest", source, "--key", self.folder / "fleet.key",
-                     "--sequence", self.sequence, "--out", signed)
-        self.operate("release", "publish", signed)
-        return f"stable@{ref}"
+        self.operate("release", "sign", "--manifest", source, "--key", self.folder / f"{key}.key",
+                     "--sequence", self.sequence, "--out", signed, *more)
+        return Signed(f"stable@{ref}", manifest, signed)
+
+    def send(self, signed):
+        """Publishes a signed release and returns its id."""
+        self.operate("release", "publish", signed.path)
+        return signed.release
+
+    def publish(self, ref, closures, **more):
+        """Signs and publishes a release; returns its id."""
+        return self.send(self.sign(ref, closures, **more))
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A signed release: its id, what it says, and the file."""
+
+    release: str
+    manifest: dict
+    path: Path
 
 
 def draft(release, closures, waves, policy):

@@ -12,7 +12,7 @@ EMULATED = True
 def run(fleet):
     web1 = fleet.add("web1")
     fleet.start()
-    other = json.dumps({"version": 1, "threshold": 1, "keys": {"other": fleet.plane.another_key()}})
+    other = json.dumps({"version": 1, "threshold": 1, "keys": {"other": fleet.plane.make_key("other")}})
     second = fleet.offer(web1, "2", etc=settings("web1", other))
     release = fleet.plane.publish("2", {web1: second})
     back(fleet, web1, release)
