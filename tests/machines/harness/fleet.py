@@ -90,6 +90,13 @@ class Fleet:
         (other / "release").write_text("another\n")
         return self.builder.add(other)
 
+    def keep_journals(self):
+        """Writes what the hosts' journals hold, all boots of them, beside the logs."""
+        for host in self.hosts.values():
+            if host.root:
+                journal = run(["chroot", host.root, "journalctl", "--no-pager", "--output=short-precise"], check=False)
+                (self.logs / f"journal-{host.name}.log").write_text(journal.stdout)
+
     def chroot(self, root, *words):
         """Runs a program on a disk of a machine that is off."""
         return run(["chroot", root.path, *words])

@@ -25,16 +25,18 @@ def main(name, tree, logs, programs, guard):
     """Runs a scenario and writes its result beside its logs."""
     logs = Path(logs)
     private_run()
-    error = ""
+    error, fleet = "", None
     try:
-        programs = Path(programs) if programs else None
-        load(name).run(Fleet(PLACE, logs, Path(tree), programs, guard))
+        fleet = Fleet(PLACE, logs, Path(tree), Path(programs) if programs else None, guard)
+        load(name).run(fleet)
     except (Unmet, Failed) as unmet:
         at = traceback.extract_tb(unmet.__traceback__)
         lines = [frame for frame in at if "scenarios" in frame.filename]
         error = f"{f'line {lines[0].lineno}: ' if lines else ''}{unmet}"
     except BaseException:  # The result must say so, whatever it was.
         error = traceback.format_exc()
+    if error and fleet:
+        fleet.keep_journals()
     (logs / "result.json").write_text(json.dumps({"error": error}))
     # Threads that watch machines must not hold the end up; the namespace ends all else.
     sys.stdout.flush()
