@@ -86,6 +86,10 @@ class Plane:
         """Returns the state of a host in a rollout."""
         return (self.attempt(host, release) or {"state": "unknown"})["state"]
 
+    def rollout_state(self, release):
+        """Returns the state of a rollout; nothing when there is none of this name."""
+        return next((one["state"] for one in self.ask("rollout", "list") or [] if one["id"] == release), None)
+
     def events(self, host, release):
         """Returns the names of a host's events in a rollout, in their order."""
         listed = self.ask("events", "--host", host.name, "--rollout", release) or []

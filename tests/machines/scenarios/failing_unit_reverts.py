@@ -16,5 +16,5 @@ def run(fleet):
     back(fleet, web1, release)
     verdict = fleet.plane.attempt(web1, release)["verdict"]
     expect("broken.service" in verdict, f"the verdict names the unit: {verdict}")
-    same(fleet.plane.ask("rollout", "show", release)["state"], "Halted", "the rollout")
+    same(fleet.plane.rollout_state(release), "Halted", "the rollout")
     same(web2.running(), web2.closure, "the second wave never starts")

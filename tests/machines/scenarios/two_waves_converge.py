@@ -19,6 +19,6 @@ def run(fleet):
     for host in (web1, web2):
         committed(fleet, host, release, closures[host])
         same(host.failed(), [], f"{host.name} has no failed units")
-    same(fleet.plane.ask("rollout", "show", release)["state"], "Completed", "the rollout")
+    same(fleet.plane.rollout_state(release), "Completed", "the rollout")
     web1.power_cycle()
     same(web1.booted(), closures[web1], "what was committed boots")
