@@ -8,7 +8,7 @@
 //! wire                       what is said between programs, and kept on disk as JSON
 //! trust  store  system       signatures · rows · hands on the machine
 //! runtime  client  probe     clock and process edges · typed HTTP client · health checks
-//! plane  agent               the control plane · the agent on each host
+//! plane  agent  activator    the control plane · the agent on each host · its root helper
 //! ctl                        the operator's command
 //! program                    the programs as functions: command line, wiring, exit code
 //! ```
@@ -28,6 +28,7 @@ pub mod probe;
 pub mod client;
 pub mod plane;
 pub mod agent;
+pub mod activator;
 pub mod ctl;
 pub mod program;
 pub mod runtime;

@@ -20,6 +20,8 @@ struct Raw {
     simulate: Option<PathBuf>,
     #[serde(default = "default_floor")]
     heartbeat_floor_ms: u64,
+    #[serde(default)]
+    control_plane: Option<String>,
 }
 
 fn default_state_dir() -> PathBuf {
@@ -41,6 +43,9 @@ pub struct Config {
     pub simulate: Option<PathBuf>,
     /// `heartbeatFloorMs`: heartbeats come no more often than this; 5000 unless said, at least 20.
     pub heartbeat_floor: Duration,
+    /// `controlPlane`: its address, such as `https://convoy.example.org:7600`; the file in the running closure
+    /// decides where that names one too. Needed without `simulate`.
+    pub control_plane: Option<String>,
 }
 
 /// Settings that can't be used: every mistake, one a line.
@@ -75,6 +80,7 @@ impl Config {
                 state_dir: raw.state_dir,
                 simulate: raw.simulate,
                 heartbeat_floor: Duration::from_millis(raw.heartbeat_floor_ms),
+                control_plane: raw.control_plane,
             }),
             Ok(_) | Err(()) => Err(BadConfig(mistakes.join("\n"))),
         }

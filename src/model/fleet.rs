@@ -2,7 +2,7 @@
 
 use crate::model::id::{Channel, Closure, Digest, HostName, RolloutId, Tag};
 use crate::model::time::Timestamp;
-use crate::model::window::Window;
+use crate::model::window::{Window, is_open};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -139,5 +139,15 @@ impl Release {
     #[must_use]
     pub fn wave_of(&self, host: &HostName) -> Option<usize> {
         self.waves.iter().position(|wave| wave.hosts.contains(host))
+    }
+
+    /// Says why the host may not start or reboot at this time by what is signed for its wave; `None` when it may.
+    #[must_use]
+    pub fn closed(&self, host: &HostName, now: Timestamp) -> Option<String> {
+        let wave = self.waves.get(self.wave_of(host)?)?;
+        if wave.not_before.is_some_and(|from| now < from) {
+            return Some(format!("wave {} does not start before its signed date", wave.name));
+        }
+        (!is_open(&wave.windows, now)).then(|| format!("no signed window of wave {} is open", wave.name))
     }
 }

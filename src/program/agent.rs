@@ -3,11 +3,15 @@
 use crate::agent::config::{Config, MAX_CONFIG};
 use crate::agent::journal::file::DiskFile;
 use crate::agent::{Connect, Parts};
-use crate::client::Transport;
 use crate::client::http::HttpTransport;
+use crate::client::{Request, Transport};
+use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::log::{LogFormat, start};
 use crate::runtime::signals::{Shutdown, survive_size_limit};
 use crate::runtime::{entropy, systemd};
+use crate::system::System;
+use crate::system::nixos::NixosHost;
+use crate::system::place::Place;
 use crate::system::sim::{cli, disk};
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -16,6 +20,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one try of the control plane may take: shorter than what its asker waits.
+const REACH_LIMIT: Duration = Duration::from_secs(10);
 
 /// Takes this host from one signed release to the next.
 #[derive(Debug, Parser)]
@@ -43,6 +51,12 @@ enum Verb {
     },
     /// Check the settings and say what is wrong with them
     CheckConfig {
+        /// The settings, as JSON
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Try the control plane of the settings once: 0 when it answers, else 1
+    Reach {
         /// The settings, as JSON
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
@@ -86,6 +100,10 @@ fn carry_out(verb: Verb) -> Result<(), Failure> {
             let config = read(&config).map_err(wrong)?;
             block_on(live(config)).map_err(failed)
         }
+        Verb::Reach { config } => {
+            let config = read(&config).map_err(wrong)?;
+            block_on(reach(config)).map_err(failed)
+        }
         Verb::Simulate { verb } => {
             block_on(async move { cli::run(verb).await.map_err(|why| chain(&why)) }).map_err(failed)
         }
@@ -120,25 +138,54 @@ fn read(path: &Path) -> Result<Config, String> {
     Config::parse(&text).map_err(|why| chain(&why))
 }
 
+/// Makes the transports.
+fn connect() -> Connect {
+    Arc::new(|address| match HttpTransport::new(address, None) {
+        Ok(transport) => Ok(Arc::new(transport) as Arc<dyn Transport>),
+        Err(why) => Err(why.to_string()),
+    })
+}
+
+/// A machine and its clocks.
+type Machine = (Arc<dyn System>, Arc<dyn Clock>);
+
+/// The machine that the agent looks after: a simulated one where the settings say so, else this one.
+fn machine(config: &Config) -> Result<Machine, String> {
+    if let Some(simulated) = &config.simulate {
+        let machine = disk::attach(simulated).map_err(|why| chain(&why))?;
+        let clock = machine.clock();
+        return Ok((Arc::new(machine), clock));
+    }
+    let control_plane = config.control_plane.clone();
+    let control_plane = control_plane.ok_or("the agent's settings name no control plane: set `controlPlane`")?;
+    let (place, state_dir, host) = (Place::real(), config.state_dir.clone(), config.host.clone());
+    Ok((Arc::new(NixosHost { place, state_dir, control_plane, host }), Arc::new(SystemClock)))
+}
+
+/// Tries the control plane of the settings once: what the root helper asks of a prior closure.
+async fn reach(config: Config) -> Result<(), String> {
+    let address = config.control_plane.clone().ok_or("the agent's settings name no control plane")?;
+    let transport = connect()(&address)?;
+    let request = Request::get("/healthz").limit(REACH_LIMIT);
+    match transport.send(request).await {
+        Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
+        Ok(answer) => Err(format!("{address} answers with status {}", answer.status)),
+        Err(why) => Err(chain(&why)),
+    }
+}
+
 async fn live(config: Config) -> Result<(), String> {
     let stop = Shutdown::on_signals().map_err(|error| format!("can't listen for signals: {error}"))?;
     survive_size_limit().map_err(|error| format!("can't catch SIGXFSZ: {error}"))?;
-    let Some(simulated) = &config.simulate else {
-        let what = "real hosts need convoy-activator, which this version does not have: set `simulate`";
-        return Err(what.to_owned());
-    };
-    let machine = disk::attach(simulated).map_err(|why| chain(&why))?;
+    let (system, clock) = machine(&config)?;
     let journal = DiskFile::open(&config.state_dir).map_err(|why| chain(&why))?;
-    let connect: Connect = Arc::new(|address| match HttpTransport::new(address, None) {
-        Ok(transport) => Ok(Arc::new(transport) as Arc<dyn Transport>),
-        Err(why) => Err(why.to_string()),
-    });
+    let connect = connect();
     systemd::ready("starting");
     tokio::spawn(systemd::watchdog(stop.clone(), || true));
     let parts = Parts {
         host: config.host,
-        clock: machine.clock(),
-        system: Arc::new(machine),
+        clock,
+        system,
         rng: Box::new(entropy::generator().map_err(|error| error.to_string())?),
         connect,
         journal: Box::new(journal),

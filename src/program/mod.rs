@@ -3,6 +3,7 @@
 
 pub mod control_plane;
 pub mod agent;
+pub mod activator;
 
 use crate::ctl::demo::part::{Part, Process, Program};
 use nix::sys::prctl;

@@ -5,3 +5,4 @@ pub mod entropy;
 pub mod log;
 pub mod signals;
 pub mod systemd;
+pub mod guard;

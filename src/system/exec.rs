@@ -165,6 +165,18 @@ pub async fn run(spec: ExecSpec) -> Result<ExecOutput, ExecError> {
     Ok(ExecOutput { status: status.into(), stdout: stdout.bytes, stderr: stderr.bytes, cut, timed_out })
 }
 
+/// Runs a program to its end without a runtime around it. Must not be called within one.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_blocking(spec: ExecSpec) -> Result<ExecOutput, ExecError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run(spec)),
+        Err(source) => Err(ExecError::Start { program: spec.program, source }),
+    }
+}
+
 /// What to start and leave running, or to hold on to.
 #[derive(Debug, Clone)]
 pub struct ChildSpec {

@@ -1,11 +1,22 @@
 //! Hands on the machine: six verbs, and looking. Must not decide; the agent asks, the root helper checks.
 
 pub mod exec;
+pub mod place;
+pub mod links;
+pub mod pattern;
+pub mod disk;
+pub mod nix;
+pub mod systemd;
+pub mod boot;
+pub mod judge;
+pub mod nixos;
 pub mod sim;
 
 use crate::model::facts::{Closures, HostHold, Verdict};
-use crate::model::fleet::RebootPolicy;
-use crate::model::id::{Attempt, BootId, Closure, RolloutId};
+use crate::model::fleet::{RebootPolicy, Release};
+use crate::model::host_rollout::Terms;
+use crate::model::id::{Attempt, BootId, Closure, HostName, RolloutId};
+use crate::model::limit::self_rollback;
 use crate::model::root_record::RootRecord;
 use async_trait::async_trait;
 use std::time::Duration;
@@ -40,7 +51,7 @@ pub struct StartOrder {
     /// Which try.
     pub attempt: Attempt,
     /// The signed terms, the target among them.
-    pub terms: crate::model::host_rollout::Terms,
+    pub terms: Terms,
     /// See [`crate::model::fleet::Policy::agent_timeout`].
     pub agent_timeout: Duration,
     /// The absolute end of the attempt, from its start (`model::limit`).
@@ -49,6 +60,24 @@ pub struct StartOrder {
     pub reboot: RebootPolicy,
     /// The signed release as it came over the wire, for the helper's own check.
     pub signed_release: String,
+}
+
+impl StartOrder {
+    /// Says in what the order differs from what a verified release has for the host; `None` where it is the same
+    /// and no limit is longer.
+    #[must_use]
+    pub fn differs(&self, release: &Release, host: &HostName) -> Option<&'static str> {
+        let policy = &release.policy;
+        if release.id != self.rollout {
+            Some("another release")
+        } else if Terms::of(release, host).as_ref() != Some(&self.terms) || self.reboot != self.terms.reboot {
+            Some("other terms for this host")
+        } else if self.agent_timeout > policy.agent_timeout || self.end_after > self_rollback(policy).absolute_end {
+            Some("a shorter limit")
+        } else {
+            None
+        }
+    }
 }
 
 /// What the machine says of itself.

@@ -1,5 +1,6 @@
 //! Why a release, a lease, a key or a trust file is not accepted, and what to do about it.
 
+use crate::model::facts::HostHold;
 use crate::model::id::{HostName, RolloutId};
 use crate::model::time::Timestamp;
 use crate::wire::Invalid;
@@ -181,4 +182,19 @@ pub enum TrustError {
 /// Says why a certificate or key can't be used.
 pub(super) fn certificate_error(what: &'static str, detail: impl ToString) -> TrustError {
     TrustError::Certificate { what, detail: detail.to_string() }
+}
+
+impl TrustError {
+    /// Returns what a host holds itself back for when a release is refused so.
+    #[must_use]
+    pub fn hold(&self) -> HostHold {
+        let text = self.to_string();
+        if matches!(self, Self::ClockBehind { .. }) {
+            HostHold::ClockBehind
+        } else if matches!(self, Self::Expired { .. }) {
+            HostHold::Lease(text)
+        } else {
+            HostHold::Untrusted(text)
+        }
+    }
 }

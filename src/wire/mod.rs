@@ -3,6 +3,7 @@
 pub mod text;
 pub mod v1;
 pub mod stored;
+pub mod helper;
 #[cfg(test)]
 mod tests;
 

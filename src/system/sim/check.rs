@@ -1,13 +1,9 @@
 //! What the root helper checks by itself before a switch or a trial boot: it trusts nobody.
 
 use crate::model::facts::HostHold;
-use crate::model::fleet::{RebootPolicy, Wave};
-use crate::model::host_rollout::Terms;
+use crate::model::fleet::RebootPolicy;
 use crate::model::id::HostName;
-use crate::model::limit::self_rollback;
 use crate::model::root_record::SwitchResult;
-use crate::model::time::Timestamp;
-use crate::model::window::is_open;
 use crate::system::StartOrder;
 use crate::system::sim::closure::SimClosure;
 use crate::system::sim::draft::Draft;
@@ -80,19 +76,10 @@ pub(crate) fn verified(signed: &str, by: &SimClosure) -> Result<Verified, SimErr
 /// # Errors
 /// [`SimError::Refused`] with what differs.
 pub(crate) fn order(host: &HostName, order: &StartOrder, verified: &Verified) -> Result<(), SimError> {
-    let release = &verified.release;
-    let terms = Terms::of(release, host);
-    let policy = &release.policy;
-    let differs = if release.id != order.rollout {
-        "another release"
-    } else if terms.as_ref() != Some(&order.terms) || order.reboot != order.terms.reboot {
-        "other terms for this host"
-    } else if order.agent_timeout > policy.agent_timeout || order.end_after > self_rollback(policy).absolute_end {
-        "a shorter limit"
-    } else {
-        return Ok(());
-    };
-    Err(SimError::Refused(format!("the signed release says {differs}")))
+    match order.differs(&verified.release, host) {
+        Some(differs) => Err(SimError::Refused(format!("the signed release says {differs}"))),
+        None => Ok(()),
+    }
 }
 
 /// Checks what depends on the time and on what was accepted before: lease, sequence, windows.
@@ -103,30 +90,13 @@ pub(crate) fn time(draft: &mut Draft<'_>, verified: &Verified) -> Result<(), Sim
     let floor = Floor::from(&draft.state.floor);
     let now = draft.now.wall;
     check_lease(verified, &floor, now).map_err(|error| held(&error))?;
-    let release = &verified.release;
-    let wave = release.wave_of(&draft.state.name).and_then(|wave| release.waves.get(wave));
-    if let Some(why) = wave.and_then(|wave| closed(wave, now)) {
+    if let Some(why) = verified.release.closed(&draft.state.name, now) {
         return Err(SimError::Held(HostHold::Window(why)));
     }
     draft.state.floor = floor.raised(verified).into();
     Ok(())
 }
 
-fn closed(wave: &Wave, now: Timestamp) -> Option<String> {
-    if wave.not_before.is_some_and(|from| now < from) {
-        return Some(format!("wave {} does not start before its signed date", wave.name));
-    }
-    (!is_open(&wave.windows, now)).then(|| format!("no signed window of wave {} is open", wave.name))
-}
-
 fn held(error: &TrustError) -> SimError {
-    let text = error.to_string();
-    let hold = if matches!(error, TrustError::ClockBehind { .. }) {
-        HostHold::ClockBehind
-    } else if matches!(error, TrustError::Expired { .. }) {
-        HostHold::Lease(text)
-    } else {
-        HostHold::Untrusted(text)
-    };
-    SimError::Held(hold)
+    SimError::Held(error.hold())
 }

@@ -4,6 +4,7 @@
 use crate::model::facts::{UnitFailure, Verdict};
 use crate::model::id::{BootId, Closure};
 use crate::model::root_record::{RootEvent, RootState, SwitchResult, dead_man_due};
+use crate::system::judge::{SwitchExit, judge};
 use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::{AgentFile, AgentKind, SimClosure, SwitchOutcome};
 use crate::system::sim::draft::Draft;
@@ -34,24 +35,6 @@ pub async fn run<B: Backing>(backing: B, boot: BootId, job: Job, mark: Mark) -> 
     }
 }
 
-/// How a switch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// By itself, with this status.
-    Code(i32),
-    /// Killed at its limit.
-    TimedOut,
-}
-
-impl std::fmt::Display for Exit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit status {code}"),
-            Self::TimedOut => f.write_str("killed at its limit"),
-        }
-    }
-}
-
 async fn forward<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
     let record = host.change(|draft| {
         let record = draft.open_record()?;
@@ -60,9 +43,9 @@ async fn forward<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
         Ok(record)
     })?;
     let switched = timeout(record.terms.switch_limit, switch_to(host, &record.target, By::Forward)).await;
-    let exit = switched.unwrap_or(Ok(Exit::TimedOut))?;
+    let exit = switched.unwrap_or(Ok(SwitchExit::TimedOut))?;
     host.change(|draft| {
-        let result = judge(exit, &draft.failed_units()?, &draft.state.baseline);
+        let result = judged(exit, &draft.failed_units()?, &draft.state.baseline);
         draft.log(Act::SwitchEnded { by: By::Forward, to: record.target.clone(), result: exit.to_string() });
         draft.unlock();
         draft.done(Job::Forward);
@@ -71,16 +54,20 @@ async fn forward<B: Backing>(host: &SimHost<B>) -> Result<(), SimError> {
 }
 
 /// Runs a closure's `switch-to-configuration test`: nothing, then `/run/current-system` moves, then units settle.
-pub(crate) async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, by: By) -> Result<Exit, SimError> {
+pub(crate) async fn switch_to<B: Backing>(
+    host: &SimHost<B>,
+    closure: &Closure,
+    by: By,
+) -> Result<SwitchExit, SimError> {
     let SimClosure { behaviour, agent, .. } = host.backing().closure(closure)?;
     let (until_active, until_settled) = behaviour.switch_times();
     sleep(until_active).await;
     if by == By::Rollback && behaviour.only_by_boot {
-        return Ok(Exit::Code(1));
+        return Ok(SwitchExit::Code(1));
     }
     match behaviour.switch {
-        SwitchOutcome::Refused => return Ok(Exit::Code(1)),
-        SwitchOutcome::Exit100 => return Ok(Exit::Code(100)),
+        SwitchOutcome::Refused => return Ok(SwitchExit::Code(1)),
+        SwitchOutcome::Exit100 => return Ok(SwitchExit::Code(100)),
         SwitchOutcome::Ok | SwitchOutcome::Fails | SwitchOutcome::Hangs | SwitchOutcome::Exits4 => {}
     }
     let before = host.running()?.agent;
@@ -94,12 +81,12 @@ pub(crate) async fn switch_to<B: Backing>(host: &SimHost<B>, closure: &Closure, 
     }
     match behaviour.switch {
         SwitchOutcome::Hangs => sleep(FOREVER).await,
-        SwitchOutcome::Fails => return Ok(Exit::Code(2)),
-        SwitchOutcome::Exits4 => return Ok(Exit::Code(4)),
+        SwitchOutcome::Fails => return Ok(SwitchExit::Code(2)),
+        SwitchOutcome::Exits4 => return Ok(SwitchExit::Code(4)),
         SwitchOutcome::Ok | SwitchOutcome::Refused | SwitchOutcome::Exit100 => {}
     }
     let failed = host.change(|draft| draft.failed_units())?;
-    Ok(Exit::Code(if failed.is_empty() { 0 } else { 4 }))
+    Ok(SwitchExit::Code(if failed.is_empty() { 0 } else { 4 }))
 }
 
 /// Waits for the machine to have restarted the agent: a real switch does that itself, before it ends.
@@ -117,22 +104,16 @@ async fn agent_restarted<B: Backing>(host: &SimHost<B>, settings: &AgentFile) ->
     }
 }
 
-/// Judges a switch by its exit status and by the units that fail now and did not before.
-fn judge(exit: Exit, failed: &[String], baseline: &[String]) -> SwitchResult {
-    let (old, new): (Vec<&String>, Vec<&String>) = failed.iter().partition(|unit| baseline.contains(unit));
-    let names = || new.iter().map(ToString::to_string).collect();
-    let verdict = match exit {
-        Exit::Code(100) => return SwitchResult::Deferred("the init interface differs: a reboot is needed".to_owned()),
-        Exit::Code(0 | 4) if new.is_empty() => {
-            let note = |unit: &&String| format!("{unit} failed before and still does");
-            return SwitchResult::Good(old.iter().map(note).collect());
+/// Judges a switch as the root helper does, with simulated logs.
+fn judged(exit: SwitchExit, failed: &[String], baseline: &[String]) -> SwitchResult {
+    match judge(exit, failed, baseline) {
+        SwitchResult::Bad { verdict, units, .. } => {
+            let log = |unit: UnitFailure| UnitFailure { log: format!("{}: simulated failure", unit.unit), ..unit };
+            let units = units.into_iter().map(log).collect();
+            SwitchResult::Bad { verdict, log: format!("simulated switch: {exit}"), units }
         }
-        Exit::Code(0 | 4) => Verdict::UnitsFailed(names()),
-        Exit::Code(code) => Verdict::SwitchFailed(format!("exit status {code}")),
-        Exit::TimedOut => Verdict::SwitchTimedOut,
-    };
-    let log = |unit: &&String| UnitFailure { unit: unit.to_string(), log: format!("{unit}: simulated failure") };
-    SwitchResult::Bad { verdict, log: format!("simulated switch: {exit}"), units: new.iter().map(log).collect() }
+        judged @ (SwitchResult::Good(_) | SwitchResult::Deferred(_)) => judged,
+    }
 }
 
 /// One write of a commit, or reading back.
@@ -217,36 +198,4 @@ fn supervise(draft: &mut Draft<'_>) -> Result<(), SimError> {
         RootState::Committed | RootState::Reverted | RootState::Overtaken | RootState::Kept => {}
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn units(names: &[&str]) -> Vec<String> {
-        names.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_unit_that_failed_before_does_not_fail_the_switch() {
-        let judged = judge(Exit::Code(4), &units(&["old"]), &units(&["old", "gone"]));
-        assert!(matches!(judged, SwitchResult::Good(notes) if notes.len() == 1));
-        let judged = judge(Exit::Code(4), &units(&["old", "new"]), &units(&["old"]));
-        let SwitchResult::Bad { verdict: Verdict::UnitsFailed(named), units, .. } = judged else {
-            panic!("{judged:?}")
-        };
-        assert_eq!((named, units.len()), (vec!["new".to_owned()], 1));
-    }
-
-    #[test]
-    fn every_other_exit_status_speaks_for_itself() {
-        assert!(matches!(judge(Exit::Code(0), &[], &[]), SwitchResult::Good(_)));
-        assert!(matches!(judge(Exit::Code(100), &[], &[]), SwitchResult::Deferred(_)));
-        for code in [1, 2, 11] {
-            let judged = judge(Exit::Code(code), &[], &[]);
-            assert!(matches!(judged, SwitchResult::Bad { verdict: Verdict::SwitchFailed(_), .. }), "{code}");
-        }
-        let judged = judge(Exit::TimedOut, &[], &[]);
-        assert!(matches!(judged, SwitchResult::Bad { verdict: Verdict::SwitchTimedOut, .. }));
-    }
 }

@@ -21,6 +21,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("src/wire", &["model"]),
     ("src/store", &["model"]),
     ("src/system", &["model"]),
+    // This machine speaks the root helper's protocol.
+    ("src/system/nixos", &["model", "wire"]),
     // The simulated host stands in for the root helper, and may import what that may.
     ("src/system/sim", &["model", "wire", "trust", "runtime"]),
     ("src/runtime", &["model"]),
