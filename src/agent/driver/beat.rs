@@ -19,13 +19,13 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 impl Driver {
     /// Looks at the machine, and starts a heartbeat that says what it found.
     pub(crate) async fn send_beat(&mut self) {
-        self.link.beat.at = Instant::now() + LONGEST_DELAY;
         match within("look at the machine", self.system.observe()).await {
-            Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
+            Ok(seen) if seen.boot == self.seen.boot => self.take_seen(seen).await,
             // Another boot: the next look takes it up, with everything that follows from it.
             Ok(_) => self.look_soon(),
             Err(why) => tracing::warn!(host.name = %self.host, "{why}"),
         }
+        self.link.beat.at = Instant::now() + LONGEST_DELAY;
         let beat = self.beat();
         let over = Arc::clone(&self.link.transport);
         self.begin(

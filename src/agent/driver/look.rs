@@ -6,6 +6,7 @@ use crate::model::host_rollout::{Event, HostRollout, Phase};
 use crate::model::id::{Closure, RolloutId};
 use crate::model::recovery::follow;
 use crate::model::root_record::{RootRecord, RootState};
+use crate::system::Observation;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -26,6 +27,15 @@ impl Driver {
         self.look_at = Some(Instant::now() + SHORTEST);
     }
 
+    /// Takes a look at this boot as the newest one. Where another closure runs by now, that one's settings count.
+    pub(crate) async fn take_seen(&mut self, seen: Observation) {
+        let changed = seen.closures.running != self.seen.closures.running;
+        self.seen = seen;
+        if changed {
+            self.reload().await;
+        }
+    }
+
     /// Looks at the machine and records what follows; true when it shows another boot.
     pub(crate) async fn look(&mut self) -> bool {
         self.look_at = Some(Instant::now() + ACT);
@@ -35,11 +45,7 @@ impl Driver {
                 return true;
             }
             Ok(seen) => {
-                let changed = seen.closures.running != self.seen.closures.running;
-                self.seen = seen;
-                if changed {
-                    self.reload().await;
-                }
+                self.take_seen(seen).await;
             }
             Err(why) => {
                 tracing::warn!(host.name = %self.host, "{why}");

@@ -126,7 +126,7 @@ impl Driver {
     /// Returns every reason of this host not to start, from a fresh look at the machine.
     async fn holds_of(&mut self, rollout: &RolloutId, offer: &Offer, retry: bool) -> Vec<HostHold> {
         match within("look at the machine", self.system.observe()).await {
-            Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
+            Ok(seen) if seen.boot == self.seen.boot => self.take_seen(seen).await,
             // Another boot: the next look takes it up.
             Ok(_) => {
                 self.look_at = Some(tokio::time::Instant::now());

@@ -135,7 +135,7 @@ impl Driver {
     pub(crate) async fn failure_sustained(&mut self, rollout: &RolloutId, soaking: &Soaking) {
         match within("look at the machine", self.system.observe()).await {
             // Another boot is for the next look to take up, with all that follows from it.
-            Ok(seen) if seen.boot == self.seen.boot => self.seen = seen,
+            Ok(seen) if seen.boot == self.seen.boot => self.take_seen(seen).await,
             Ok(_) | Err(_) => self.look_soon(),
         }
         let target = self.progress(rollout).map(|progress| &progress.terms.target);
