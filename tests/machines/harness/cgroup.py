@@ -19,12 +19,15 @@ def hierarchies():
     return found
 
 
-def join(group):
-    """Moves the calling process into a group, made when it is not there."""
+def within(group, command):
+    """Makes a group, and returns a command that runs another one in it."""
+    lists = []
     for top in hierarchies():
-        folder = top / group
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "cgroup.procs").write_text(str(os.getpid()))
+        (top / group).mkdir(parents=True, exist_ok=True)
+        lists.append(str(top / group / "cgroup.procs"))
+    # A shell moves itself: code between fork and exec is not safe where threads run.
+    return ["/bin/sh", "-ec", 'while [ "$1" != -- ]; do echo $$ >"$1"; shift; done; shift; exec "$@"', "sh",
+            *lists, "--", *command]
 
 
 def remove(group):

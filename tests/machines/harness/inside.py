@@ -1,5 +1,6 @@
 """Runs one scenario in namespaces of its own: mounts, processes and networks end with it, whatever happens."""
 
+import faulthandler
 import json
 import sys
 import traceback
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from harness.command import Failed, run
 from harness.fleet import Fleet
-from harness.scenario import load
+from harness.scenario import describe, load
 from harness.wait import Unmet
 
 PLACE = Path("/run/machines")
@@ -24,6 +25,8 @@ def private_run():
 def main(name, tree, logs, programs, guard):
     """Runs a scenario and writes its result beside its logs."""
     logs = Path(logs)
+    # Says where it hangs, shortly before it is ended.
+    faulthandler.dump_traceback_later(max(describe(name).limit - 10, 1))
     private_run()
     error, fleet = "", None
     try:

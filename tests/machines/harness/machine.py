@@ -42,8 +42,8 @@ class Machine:
                    "--capability=CAP_NET_ADMIN", "--resolv-conf=off", "--timezone=off",
                    "--console=read-only", "--kill-signal=SIGRTMIN+3", "--link-journal=no", "/usr/sbin/power-on"]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            preexec_fn=lambda: cgroup.join(group))
+            self.process = subprocess.Popen(cgroup.within(group, command), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log)
         threading.Thread(target=self._watch, args=(self.process,), daemon=True).start()
 
     def _watch(self, process):

@@ -75,7 +75,7 @@ class Plane:
     def ask(self, *words):
         """Asks and returns the answer as JSON; nothing when there was none."""
         done = run(self._in_namespace(self.programs / "bin/convoy", *words, "--json"), check=False)
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        return json.loads(done.stdout) if done.returncode == 0 and done.stdout else None
 
     def attempt(self, host, release):
         """Returns the newest attempt of a host in a rollout; nothing before there is one."""
@@ -92,8 +92,8 @@ class Plane:
 
     def events(self, host, release):
         """Returns the names of a host's events in a rollout, in their order."""
-        listed = self.ask("events", "--host", host.name, "--rollout", release) or []
-        return [one["kind"] for one in listed]
+        listed = self.operate("events", "--host", host.name, "--rollout", release, "--json").stdout
+        return [json.loads(line)["kind"] for line in listed.splitlines()]
 
     def make_key(self, name):
         """Makes another signing key; returns its public half, which nobody believes yet."""

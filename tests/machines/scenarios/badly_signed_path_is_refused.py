@@ -11,6 +11,6 @@ def run(fleet):
     second = fleet.build(web1.system.next("2"))
     fleet.builder.publish_with_another_key(second)
     release = fleet.plane.publish("2", {web1: second})
-    until("staging failed", lambda: "StageFailed" in fleet.plane.events(web1, release), 60)
+    until("staging failed", lambda: "stageFailed" in fleet.plane.events(web1, release), 60)
     always("the prior runs", lambda: web1.running() == web1.closure, 2)
     same(web1.says(f"test -e {second} && echo there"), "", "the path")

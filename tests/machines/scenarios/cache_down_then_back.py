@@ -13,7 +13,7 @@ def run(fleet):
     second = fleet.offer(web1, "2")
     fleet.lan.unplug("cache")
     release = fleet.plane.publish("2", {web1: second}, policy={"stageLimitMs": 10_000})
-    until("staging failed", lambda: "StageFailed" in fleet.plane.events(web1, release))
+    until("staging failed", lambda: "stageFailed" in fleet.plane.events(web1, release))
     always("the prior runs", lambda: web1.running() == web1.closure, 2)
     fleet.lan.replug("cache")
     committed(fleet, web1, release, second)

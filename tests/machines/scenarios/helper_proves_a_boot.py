@@ -5,11 +5,12 @@ from harness.helper import about, ask, records, start
 from harness.wait import same, until
 
 CONVOY = True
+ALONE = {"units": {"convoy-agent.service": None}}
 EMULATED = True
 
 
 def run(fleet):
-    web1, web2 = fleet.add("web1"), fleet.add("web2")
+    web1, web2 = fleet.add("web1", **ALONE), fleet.add("web2", **ALONE)
     fleet.start()
     closures = {host: fleet.offer(host, "2", triggers={"kernel": "kernel-2"}) for host in (web1, web2)}
     signed = fleet.plane.sign("2", closures, reboot="trial")

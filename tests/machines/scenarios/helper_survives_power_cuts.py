@@ -5,6 +5,7 @@ from harness.helper import about, ask, records, start
 from harness.wait import same, until
 
 CONVOY = True
+ALONE = {"units": {"convoy-agent.service": None}}
 EMULATED = True
 
 
@@ -14,7 +15,7 @@ def state(host):
 
 
 def run(fleet):
-    switch, soak, loader, installed = (fleet.add(name) for name in ("switch", "soak", "loader", "installed"))
+    switch, soak, loader, installed = (fleet.add(name, **ALONE) for name in ("switch", "soak", "loader", "installed"))
     fleet.start()
     closures = {host: fleet.offer(host, "2") for host in fleet.hosts.values()}
     signed = fleet.plane.sign("2", closures)

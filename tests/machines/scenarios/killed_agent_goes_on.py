@@ -29,4 +29,4 @@ def run(fleet):
     kill(web1)
     committed(fleet, web1, release, second)
     events = fleet.plane.events(web1, release)
-    same(events.count("ActivationStarted"), 1, f"activated once: {events}")
+    same(events.count("activationStarted"), 1, f"activated once: {events}")
