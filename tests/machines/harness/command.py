@@ -33,8 +33,12 @@ def run(arguments, limit=SHORT, check=True, **more):
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired as late:
-            os.killpg(process.pid, signal.SIGKILL)
             raise Failed(f"{' '.join(words)}: no end within {limit} s\n{text(out)}{text(err)}".rstrip()) from late
+        finally:
+            # Also when this run is interrupted: a session of its own hears of no interrupt.
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         done = Done(process.returncode, text(out), text(err))
     if check and done.returncode != 0:
         raise Failed(f"{' '.join(words)}: exit status {done.returncode}\n{done.stdout}{done.stderr}".rstrip())
