@@ -1,0 +1,1 @@
+"""Real systemd and Nix hosts on one machine, and what is asked of them."""
