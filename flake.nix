@@ -19,7 +19,7 @@
       ];
 
       each = systems: make: lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
-      package = pkgs: pkgs.callPackage ./nix/package.nix { };
+      package = pkgs: pkgs.callPackage ./modules/package.nix { };
     in
     {
       packages = each (linux ++ darwin) (
@@ -49,11 +49,11 @@
         ];
       };
 
-      lib.mkFleet = import ./nix/mk-fleet.nix { inherit lib; };
+      lib.mkFleet = import ./modules/fleet/mk-fleet.nix { inherit lib; };
 
       checks = each linux (
         pkgs:
-        import ./nix/checks.nix {
+        import ./tests/nix/checks.nix {
           inherit pkgs;
           source = self;
           convoy = package pkgs;
@@ -90,7 +90,7 @@
       formatter = each (linux ++ darwin) (pkgs: pkgs.nixfmt-tree);
 
       templates.default = {
-        path = ./nix/template;
+        path = ./modules/template;
         description = "A small fleet: a control plane, a canary and two web servers";
         welcomeText = "Edit fleet.nix and hosts/, then read docs/operations/quickstart.md of Convoy.";
       };

@@ -9,7 +9,7 @@ let
   inherit (lib) mkOption types;
 
   cfg = config.services.convoy.controlPlane;
-  convoy = pkgs.convoy or (pkgs.callPackage ../nix/package.nix { });
+  convoy = pkgs.convoy or (pkgs.callPackage ./package.nix { });
   checked = import ./checked.nix { inherit lib pkgs; };
 
   at = "services.convoy.controlPlane";

@@ -8,7 +8,7 @@
 let
   inherit (lib) mkOption types;
 
-  convoy = pkgs.convoy or (pkgs.callPackage ../../nix/package.nix { });
+  convoy = pkgs.convoy or (pkgs.callPackage ../package.nix { });
   json = (pkgs.formats.json { }).type;
   probes = import ../probes.nix { inherit lib; };
 in

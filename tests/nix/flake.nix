@@ -25,7 +25,7 @@ let
   };
   names = builtins.mapAttrs (_: builtins.attrNames);
 
-  template = (import ../../nix/template/flake.nix).outputs {
+  template = (import ../../modules/template/flake.nix).outputs {
     self.shortRev = "0123abc";
     nixpkgs.lib = nixos.lib // {
       # The base of the tests brings a boot loader and a disk that the template has of its own.

@@ -251,7 +251,8 @@ fn something_else_on_the_port_is_told_apart_from_a_control_plane() {
 fn a_silent_control_plane_can_be_left_with_ctrl_c() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let process = Process::start(CONVOY, &["status", "--control-plane", &url]);
+    // A shell's background jobs ignore SIGINT, and so would all that these tests start there.
+    let process = Process::start("env", &["--default-signal=INT", CONVOY, "status", "--control-plane", &url]);
     let (mut socket, _) = listener.accept().unwrap();
     let mut head = [0_u8; 1024];
     assert!(socket.read(&mut head).unwrap() > 0);

@@ -1,7 +1,7 @@
 # The fleets of `good` and `bad`, evaluated: what their golden files are compared with. `lib` is that of nixpkgs.
 { lib }:
 let
-  mkFleet = import ../../../nix/mk-fleet.nix { inherit lib; };
+  mkFleet = import ../../../modules/fleet/mk-fleet.nix { inherit lib; };
   fakeHost = import ./fake-host.nix { inherit lib; };
 
   # A store path that says in its name whose it is.

@@ -3,7 +3,7 @@
 let
   inherit (pkgs) lib;
 
-  mkFleet = import ../../../nix/mk-fleet.nix { inherit lib; };
+  mkFleet = import ../../../modules/fleet/mk-fleet.nix { inherit lib; };
 
   # The key that signs; made when the tests are built, since the hosts' systems have to know its public half.
   keys = pkgs.runCommand "convoy-test-keys" { } ''

@@ -9,14 +9,14 @@
 { lib }:
 fleet:
 let
-  probes = import ../modules/probes.nix { inherit lib; };
-  check = import ../modules/fleet/check.nix { inherit lib; };
-  resolve = import ../modules/fleet/resolve.nix { inherit lib; };
-  manifest = import ../modules/fleet/manifest.nix { inherit lib; };
+  probes = import ../probes.nix { inherit lib; };
+  check = import ./check.nix { inherit lib; };
+  resolve = import ./resolve.nix { inherit lib; };
+  manifest = import ./manifest.nix { inherit lib; };
 
   evaluated = lib.evalModules {
     class = "convoyFleet";
-    modules = [ ../modules/fleet.nix ] ++ lib.toList fleet;
+    modules = [ ../fleet.nix ] ++ lib.toList fleet;
   };
   inherit (evaluated) config;
   resolved = resolve config;

@@ -32,15 +32,15 @@ let
     else
       throw "${name}: ${builtins.toJSON found}";
 
-  fleets = import ../tests/nix/fleets { inherit lib; };
-  golden = name: lib.importJSON ../tests/fixtures/fleet/${name}.json;
+  fleets = import ./fleets { inherit lib; };
+  golden = name: lib.importJSON ../fixtures/fleet/${name}.json;
   texts =
     name:
-    lib.splitString "\n" (lib.removeSuffix "\n" (lib.readFile ../tests/nix/fleets/bad/${name}.txt));
+    lib.splitString "\n" (lib.removeSuffix "\n" (lib.readFile ./fleets/bad/${name}.txt));
 
-  page = pkgs.writeText "options.md" (import ../tests/nix/options.nix { inherit lib; });
+  page = pkgs.writeText "options.md" (import ./options.nix { inherit lib; });
 
-  vm = import ../tests/vm { pkgs = pkgs.extend (_: _: { inherit convoy; }); };
+  vm = import ../vm { pkgs = pkgs.extend (_: _: { inherit convoy; }); };
 in
 {
   package = convoy;
@@ -59,9 +59,9 @@ in
   fleets-bad = holds "fleets-bad" (
     lib.filterAttrs (name: mistakes: mistakes != texts name) fleets.bad
   );
-  modules = holds "modules" (import ../tests/nix/modules.nix { nixpkgs = pkgs.path; }).failures;
+  modules = holds "modules" (import ./modules.nix { nixpkgs = pkgs.path; }).failures;
   options-page = pkgs.runCommand "convoy-options-page" { } ''
-    diff -u ${../docs/options.md} ${page}
+    diff -u ${../../docs/options.md} ${page}
     touch $out
   '';
 }
