@@ -28,7 +28,8 @@ pub struct RawConfig {
     pub trust_file: Option<PathBuf>,
     /// How often each host reports, in milliseconds: 5000 to 900000. Default 60000.
     pub heartbeat_interval_ms: Option<u64>,
-    /// How long events of finished rollouts are kept, in days: 1 to 3650. Default 90.
+    /// How long events of finished rollouts are kept, in days: 1 to 3650. Default 90. Rollouts that ended before go too,
+    /// with their releases, but the ten newest of each channel stay.
     pub event_retention_days: Option<u32>,
     /// How often the times of last contact are written to the database, in seconds: 1 to 3600. Default 60.
     pub liveness_flush_secs: Option<u64>,

@@ -171,6 +171,10 @@ pub trait Tx {
     fn newest_rollouts(&self, limit: usize) -> Result<Vec<RolloutRow>, StoreError>;
     /// Lists a channel's rollouts, in the same order, at most `limit`.
     fn rollouts_of(&self, channel: &Channel, limit: usize) -> Result<Vec<RolloutRow>, StoreError>;
+    /// Deletes records of a rollout with their permits, by host, at most `limit`, and the rollout with its release once
+    /// less than `limit` were left; returns how many records. One that is open, or that has an open record, is a
+    /// [`StoreError::Conflict`]; of an unknown one there is nothing to delete. Events stay.
+    fn prune_rollout(&mut self, id: &RolloutId, limit: usize) -> Result<usize, StoreError>;
 
     /// Reads the answer given to a request for a permit, so that it can be repeated.
     fn permit(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<PermitRow>, StoreError>;

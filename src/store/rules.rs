@@ -70,6 +70,11 @@ pub(crate) fn no_event(place: u64) -> StoreError {
     StoreError::Conflict(format!("there is no event at place {place}"))
 }
 
+/// Says that a rollout may not be deleted.
+pub(crate) fn still_open(id: &RolloutId) -> StoreError {
+    StoreError::Conflict(format!("rollout {id} can't be deleted: it is open, or has open records"))
+}
+
 /// Says that a reading job tried to write.
 pub(crate) fn reads_only() -> StoreError {
     StoreError::Engine("a job that only reads tried to write".to_owned())

@@ -50,6 +50,7 @@ contract!(
     a_job_sees_its_own_writes,
     the_commit_count_grows_by_durable_commits_only,
     pruning_keeps_open_rollouts_and_young_events,
+    a_rollout_is_deleted_whole_in_chunks_and_never_while_it_is_open,
     pages_hold_what_was_asked_for_and_lose_nothing,
     a_page_of_records_never_cuts_a_host,
     equal_dates_keep_the_order_of_writing,
@@ -402,13 +403,14 @@ async fn numbers_that_no_column_holds_are_refused(fresh: Fresh) {
 async fn reading_jobs_refuse_every_write(fresh: Fresh) {
     fresh.write(|tx| tx.append_event(&event(1, 1))).await.unwrap();
     type Try = fn(&mut dyn Tx) -> Done;
-    let tries: [Try; 14] = [
+    let tries: [Try; 15] = [
         |tx| tx.put_setting("a", "b"),
         |tx| tx.put_host(&host_row(1)),
         |tx| tx.put_journal(&journal_row(1)),
         |tx| tx.append_event(&event(1, 2)).map(drop),
         |tx| tx.set_refusal(1, Some("no")),
         |tx| tx.prune_events(Timestamp(i64::MAX), 9).map(drop),
+        |tx| tx.prune_rollout(&rollout_id(1), 9).map(drop),
         |tx| tx.put_record(&record(1, 1, Bucket::Waiting)),
         |tx| tx.put_release(&release(1)),
         |tx| tx.put_rollout(&rollout(1)),
@@ -524,6 +526,49 @@ async fn pruning_keeps_open_rollouts_and_young_events(fresh: Fresh) {
     assert_eq!(fresh.read(|tx| tx.journals(&host(1))).await.unwrap(), [journal_row(1)]);
     // The number may come again: it is the journal's position that tells.
     assert_eq!(fresh.write(|tx| tx.append_event(&event(1, 1))).await.unwrap(), 7);
+}
+
+async fn a_rollout_is_deleted_whole_in_chunks_and_never_while_it_is_open(fresh: Fresh) {
+    let written = fresh.write(|tx| {
+        for n in [1, 2] {
+            tx.put_release(&release(n))?;
+            tx.put_rollout(&RolloutRow { open: n == 2, ..rollout(n) })?;
+            tx.put_record(&record(1, n, Bucket::Succeeded))?;
+            tx.put_record(&record(2, n, Bucket::Failed))?;
+        }
+        tx.put_permit(&PermitRow { rollout: rollout_id(1), host: host(1), ..permit(1) })?;
+        tx.put_record(&record(3, 1, Bucket::Failing))
+    });
+    written.await.unwrap();
+    let prune = |n, limit| fresh.write(move |tx| tx.prune_rollout(&rollout_id(n), limit));
+    let refused = |n: usize| format!("rollout {} can't be deleted", rollout_id(n));
+    for n in [1, 2] {
+        let answer = prune(n, 9).await;
+        assert!(matches!(&answer, Err(StoreError::Conflict(why)) if why.contains(&refused(n))), "{answer:?}");
+    }
+    fresh.write(|tx| tx.put_record(&record(3, 1, Bucket::Failed))).await.unwrap();
+    let left = || async {
+        let wave = record(1, 1, Bucket::Failed).wave;
+        fresh
+            .read(move |tx| {
+                let records =
+                    tx.records(&RecordFilter { rollout: Some(rollout_id(1)), ..Default::default() }, None, 9)?;
+                let tally = tx.tally(&rollout_id(1), wave)?;
+                let known = tx.rollout(&rollout_id(1))?.is_some() && tx.release(&rollout_id(1))?.is_some();
+                Ok((records.len(), tally.succeeded, tally.failed, known))
+            })
+            .await
+            .unwrap()
+    };
+    assert_eq!(left().await, (3, 1, 2, true));
+    assert_eq!(prune(1, 2).await.unwrap(), 2);
+    assert_eq!(left().await, (1, 0, 1, true), "the counters go with the records");
+    assert_eq!(prune(1, 2).await.unwrap(), 1);
+    assert_eq!(left().await, (0, 0, 0, false));
+    assert_eq!(prune(1, 2).await.unwrap(), 0, "of an unknown one there is nothing to delete");
+    let kept = fresh.read(|tx| Ok((tx.permit(&host(1), &rollout_id(1))?, tx.record(&host(1), &rollout_id(2))?)));
+    let (permit, other) = kept.await.unwrap();
+    assert!(permit.is_none() && other.is_some());
 }
 
 async fn pages_hold_what_was_asked_for_and_lose_nothing(fresh: Fresh) {

@@ -3,7 +3,7 @@
 use crate::model::time::Timestamp;
 use crate::plane::serve::{ServeError, serve};
 use crate::plane::tests::host::Host;
-use crate::plane::tests::trial::{HandClock, Trial, name};
+use crate::plane::tests::trial::{HandClock, Trial, manifest, name};
 use crate::runtime::signals::Shutdown;
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -100,6 +100,28 @@ async fn old_events_go_but_those_of_open_attempts_stay() {
     assert!(!left.is_empty() && left.iter().all(|rollout| rollout == "edge@2"), "{page}");
     let again = a.batch(vec![]);
     assert_eq!(a.post(&trial, &again).await.last_seq, a.seq, "positions stay");
+}
+
+#[tokio::test]
+async fn rollouts_that_ended_long_ago_go_whole_but_the_ten_newest_stay() {
+    let trial = Trial::new().await;
+    let first = trial.sign(&manifest("stable@1", json!([{ "name": "all", "hosts": ["a"] }]), json!({})));
+    assert_eq!(trial.post_release(&first).await.0, 201);
+    for n in 2..=12 {
+        trial.publish_simple(&format!("stable@{n}"), &["a"]).await;
+    }
+    trial.publish_simple("edge@1", &["b"]).await;
+    trial.plane.prune().await.unwrap();
+    assert_eq!(trial.get("/v1/rollouts/stable@1").await.0, 200, "it is young");
+    trial.clock.pass(Duration::from_secs(91 * 86_400));
+    trial.plane.prune().await.unwrap();
+    for n in 1..=12 {
+        let status = trial.get(&format!("/v1/rollouts/stable@{n}")).await.0;
+        assert_eq!(status, if n <= 2 { 404 } else { 200 }, "stable@{n}");
+    }
+    assert_eq!(trial.get("/v1/rollouts/edge@1").await.0, 200, "the newest of its channel");
+    let (status, said) = trial.post_release(&first).await;
+    assert!((400..500).contains(&status), "what was deleted does not come back as new: {status} {said}");
 }
 
 async fn feed(trial: &Trial, last: Option<u64>) -> axum::body::BodyDataStream {

@@ -5,6 +5,7 @@ mod state;
 mod scan;
 mod identities;
 mod newest;
+mod prune;
 mod tx;
 
 use crate::model::id::StoreId;

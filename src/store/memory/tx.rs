@@ -5,7 +5,7 @@ use crate::model::identity::Identity;
 use crate::model::rollout::Tally;
 use crate::model::time::Timestamp;
 use crate::store::memory::state::{Counter, State, Table, Undo};
-use crate::store::memory::{identities, newest, scan};
+use crate::store::memory::{identities, newest, prune, scan};
 use crate::store::rows::{
     Bucket, EventFilter, EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow,
     ReleaseRow, RolloutRow, TokenRow,
@@ -16,7 +16,7 @@ use std::ops::Bound;
 
 /// A job's view of the tables.
 pub(crate) struct MemoryTx<'a> {
-    state: &'a mut State,
+    pub(crate) state: &'a mut State,
     mark: StoreMark,
     undo: Option<Undo>,
 }
@@ -39,7 +39,7 @@ impl<'a> MemoryTx<'a> {
         }
     }
 
-    fn set<K: Ord + Clone + 'static, V: 'static>(
+    pub(crate) fn set<K: Ord + Clone + 'static, V: 'static>(
         &mut self,
         table: Table<K, V>,
         key: K,
@@ -56,7 +56,7 @@ impl<'a> MemoryTx<'a> {
         Ok(next)
     }
 
-    fn count(&mut self, row: &RecordRow, up: bool) -> Result<(), StoreError> {
+    pub(crate) fn count(&mut self, row: &RecordRow, up: bool) -> Result<(), StoreError> {
         let moved = |n: u32| if up { n.saturating_add(1) } else { n.saturating_sub(1) };
         let cell = rules::cell(row);
         let n = moved(self.state.tallies.get(&cell).copied().unwrap_or(0));
@@ -156,14 +156,7 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn prune_events(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let old = scan::prunable(self.state, before, limit);
-        for row in &old {
-            self.set(|s| &mut s.events, row.place, None)?;
-            if let (Some(host), Author::Journal(_)) = (&row.host, &row.author) {
-                self.set(|s| &mut s.event_keys, (host.clone(), row.author.clone(), row.seq), None)?;
-            }
-        }
-        Ok(old.len())
+        prune::events(self, before, limit)
     }
 
     fn record(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<RecordRow>, StoreError> {
@@ -242,6 +235,10 @@ impl Tx for MemoryTx<'_> {
 
     fn rollouts_of(&self, channel: &Channel, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
         Ok(newest::of_channel(self.state, channel, limit))
+    }
+
+    fn prune_rollout(&mut self, id: &RolloutId, limit: usize) -> Result<usize, StoreError> {
+        prune::rollout(self, id, limit)
     }
 
     fn permit(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<PermitRow>, StoreError> {

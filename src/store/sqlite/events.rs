@@ -1,7 +1,6 @@
 //! The history in SQL.
 
 use crate::model::id::{Attempt, Author, HostName};
-use crate::model::time::Timestamp;
 use crate::store::rows::{EventFilter, EventRow};
 use crate::store::sqlite::convert::{count, digest_bytes, hex, hex_or_none, id_or_none, journal_bytes, plain, time};
 use crate::store::sqlite::failure::Unread;
@@ -86,15 +85,6 @@ pub(crate) fn set_refusal(tx: &SqliteTx<'_>, place: u64, refused: Option<&str>) 
         0 => Err(rules::no_event(place)),
         _ => Ok(()),
     }
-}
-
-pub(crate) fn prune(tx: &SqliteTx<'_>, before: Timestamp, most: usize) -> Result<usize, StoreError> {
-    let sql = "DELETE FROM events WHERE place IN (
-            SELECT e.place FROM events AS e INDEXED BY events_by_age
-            WHERE e.received < ?1
-                AND NOT EXISTS (SELECT 1 FROM records AS r WHERE r.rollout = e.rollout AND r.is_final = 0)
-            ORDER BY e.received, e.place LIMIT ?2)";
-    tx.execute(sql, params![before.0, limit(most)])
 }
 
 fn event_row(row: &Row<'_>) -> Result<EventRow, Unread> {

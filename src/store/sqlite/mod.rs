@@ -14,6 +14,7 @@ mod tx;
 mod hosts;
 mod events;
 mod records;
+mod prune;
 mod releases;
 mod identities;
 mod writer;

@@ -9,7 +9,7 @@ use crate::store::rows::{
     ReleaseRow, RolloutRow, TokenRow,
 };
 use crate::store::sqlite::failure::{Unread, again, store_error};
-use crate::store::sqlite::{events, hosts, identities, records, releases};
+use crate::store::sqlite::{events, hosts, identities, prune, records, releases};
 use crate::store::{StoreError, StoreMark, Tx, rules};
 use rusqlite::{Connection, Params, Row};
 use std::cell::RefCell;
@@ -161,7 +161,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn prune_events(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        events::prune(self, before, limit)
+        prune::events(self, before, limit)
     }
 
     fn record(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<RecordRow>, StoreError> {
@@ -223,6 +223,10 @@ impl Tx for SqliteTx<'_> {
 
     fn rollouts_of(&self, channel: &Channel, limit: usize) -> Result<Vec<RolloutRow>, StoreError> {
         releases::rollouts_of(self, channel, limit)
+    }
+
+    fn prune_rollout(&mut self, id: &RolloutId, limit: usize) -> Result<usize, StoreError> {
+        prune::rollout(self, id, limit)
     }
 
     fn permit(&self, host: &HostName, rollout: &RolloutId) -> Result<Option<PermitRow>, StoreError> {
