@@ -23,6 +23,17 @@ let
     }
     // lib.optionalAttrs (cfg.tokenFile != null) { tokenFile = "${credentials}/token"; };
 
+  # Which loader boots this host, and where its files are, is known here; the helper only guesses.
+  loader = config.boot.loader;
+  bootSettings =
+    if loader.systemd-boot.enable then
+      {
+        bootLoader = "systemd-boot";
+        bootMount = toString loader.efi.efiSysMountPoint;
+      }
+    else
+      lib.optionalAttrs loader.grub.enable { bootLoader = "grub"; };
+
   program = "${cfg.package}/bin/convoy-agent";
   helper = "${cfg.activator.package}/bin/convoy-activator";
 in
@@ -52,6 +63,7 @@ in
           inherit (cfg) host;
           agentUser = user;
         }
+        // bootSettings
         // cfg.activator.settings;
       };
       "convoy/health-checks.json".source = (pkgs.formats.json { }).generate "health-checks.json" (

@@ -54,6 +54,12 @@ in
       "/var/lib/secrets/convoy-token", and put the file there by your own means.'';
   }
   {
+    assertion = (config.boot.loader.systemd-boot.xbootldrMountPoint or null) == null;
+    message = ''
+      boot.loader.systemd-boot.xbootldrMountPoint is set: Convoy reads loader.conf and the entries from one partition, so that
+      it could not read this host's boot default. Keep both on boot.loader.efi.efiSysMountPoint.'';
+  }
+  {
     assertion = reserved == [ ];
     message = "${at}.settings.${lib.concatStringsSep ", " reserved}: is set by the option next to settings. Use ${
       lib.concatMapStringsSep ", " (name: "${at}.${name}") reserved

@@ -117,14 +117,28 @@ in
 
     systemd.services.convoy-boot-guard = {
       description = "Convoy's guard of a boot";
-      wantedBy = [ "multi-user.target" ];
+      # Emergency mode too: a trial boot that ends there has to come back. Therefore none of the default dependencies, for
+      # they would require what emergency mode takes away.
+      wantedBy = [
+        "multi-user.target"
+        "emergency.target"
+        "rescue.target"
+      ];
       after = [ "local-fs.target" ];
-      before = [ "convoy-agent.service" ];
+      before = [
+        "convoy-agent.service"
+        "shutdown.target"
+      ];
+      conflicts = [ "shutdown.target" ];
       inherit path;
       # It looks at boots, and a switch is none.
       restartIfChanged = false;
       stopIfChanged = false;
-      unitConfig.X-StopOnRemoval = false;
+      unitConfig = {
+        DefaultDependencies = false;
+        IgnoreOnIsolate = true;
+        X-StopOnRemoval = false;
+      };
       serviceConfig = {
         Type = "oneshot";
         RemainAfterExit = true;

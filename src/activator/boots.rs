@@ -1,7 +1,7 @@
 //! The guard of a boot: tells the open record what booted, and arms the dead-man anew, since timers vanish at a reboot.
 
 use crate::activator::change::{Change, ignore_refused};
-use crate::activator::helper::Helper;
+use crate::activator::helper::{Helper, is_guarded};
 use crate::activator::switch::Ran;
 use crate::model::root_record::{RootEvent, RootState};
 use crate::runtime::guard::Guard;
@@ -22,12 +22,19 @@ impl Helper {
     /// # Errors
     /// When records can't be read, or the dead-man can't be armed.
     pub fn boot_guard(&self) -> Result<(), SystemError> {
-        self.note_shutdown()?;
-        let mut change = Change::begin(self)?;
-        let trial = change.open().is_some_and(|record| record.trial_from.is_some());
+        if let Err(why) = self.note_shutdown() {
+            tracing::warn!("{why}");
+        }
+        let found = self.shelf.records()?.records.into_iter().find(|record| !record.is_final());
+        let trial = found.as_ref().is_some_and(|record| record.trial_from.is_some());
         if trial && Guard::TrialGuard.left_out() {
             return Ok(());
         }
+        // Before anything is written: a full disk must not leave a boot unguarded.
+        if let Some(record) = found.filter(|record| trial || is_guarded(record)) {
+            self.arm(&record)?;
+        }
+        let mut change = Change::begin(self)?;
         change.guard()?;
         change.take_up()
     }

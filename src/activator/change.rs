@@ -72,6 +72,8 @@ impl<'a> Change<'a> {
         self.records.insert(0, record);
         self.records.truncate(MAX_RECORDS);
         self.helper.shelf.prune(&self.records);
+        let open = self.records.iter().filter(|record| !record.is_final());
+        pins::prune(&self.helper.place, &open.map(|record| id_of(&record.rollout, record.attempt)).collect());
         Ok(())
     }
 
@@ -81,10 +83,16 @@ impl<'a> Change<'a> {
     /// [`SystemError::Refused`] when the event is ignored, with the reason.
     pub fn step(&mut self, event: &RootEvent) -> Result<(), SystemError> {
         let (record, effects) = self.step_only(event)?;
+        // Before the effects: one of them may end the unit that this runs in.
+        if record.is_final() {
+            self.settle(&record);
+        }
         for effect in effects {
             self.obey(&effect, &record);
         }
-        self.settle(&record);
+        if !record.is_final() {
+            self.settle(&record);
+        }
         Ok(())
     }
 
@@ -113,17 +121,18 @@ impl<'a> Change<'a> {
             RootEffect::WriteDefault => helper.begin(Act::Commit, record),
             RootEffect::BringBack => {
                 helper.end_forward();
-                if record.trial_from.is_some() {
-                    // A boot into the target that is still ordered would find nobody to guard it.
-                    helper.boot(&record.prior).no_more_oneshot().into_iter().for_each(|spec| helper.tell(spec));
+                // The rollback tries it again.
+                if let Err(why) = helper.forget_trial(record) {
+                    tracing::warn!("{why}");
                 }
                 helper.arm(record).and_then(|()| helper.begin(Act::Rollback, record))
             }
-            RootEffect::RebootToPrior => helper.order_reboot(&self.now),
+            RootEffect::RebootToPrior => helper.order_reboot(&self.now, &id_of(&record.rollout, record.attempt)),
             RootEffect::Disarm => {
-                helper.end_forward();
                 helper.disarm();
-                Ok(())
+                let forgotten = if record.state == RootState::Committed { Ok(()) } else { helper.forget_trial(record) };
+                helper.end_forward();
+                forgotten
             }
         };
         if let Err(why) = done {
@@ -187,23 +196,27 @@ impl<'a> Change<'a> {
 }
 
 impl Helper {
-    /// Orders a reboot, and notes when: one that does not come is ordered more roughly.
+    /// Orders the reboot that brings an attempt's prior back, and notes when: one that does not come is ordered more roughly.
     ///
     /// # Errors
     /// When systemd does not take it.
-    pub fn order_reboot(&self, now: &Stamp) -> Result<(), SystemError> {
-        let ordered = format!("{} {}", now.boot, now.uptime.as_millis());
-        self.shelf.put("", "reboot-ordered", ordered.as_bytes())?;
+    pub fn order_reboot(&self, now: &Stamp, id: &str) -> Result<(), SystemError> {
+        let ordered = format!("{} {} {id}", now.boot, now.uptime.as_millis());
+        // A full disk must not keep a host from going back.
+        if let Err(why) = self.shelf.put("", "reboot-ordered", ordered.as_bytes()) {
+            tracing::warn!("{why}");
+        }
         self.call("reboot", systemd::reboot()).map(drop)
     }
 
-    /// How long ago a reboot was ordered in this boot.
+    /// How long ago the reboot that brings an attempt's prior back was ordered in this boot.
     #[must_use]
-    pub fn reboot_ordered(&self, now: &Stamp) -> Option<std::time::Duration> {
+    pub fn reboot_ordered(&self, now: &Stamp, id: &str) -> Option<std::time::Duration> {
         let text = self.shelf.get("", "reboot-ordered").ok()??;
-        let (boot, uptime) = text.split_once(' ')?;
+        let mut words = text.splitn(3, ' ');
+        let (boot, uptime, of) = (words.next()?, words.next()?, words.next()?);
         let at = std::time::Duration::from_millis(uptime.parse().ok()?);
-        (boot == now.boot.as_str()).then(|| now.uptime.saturating_sub(at))
+        (boot == now.boot.as_str() && of == id).then(|| now.uptime.saturating_sub(at))
     }
 }
 

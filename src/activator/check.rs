@@ -94,7 +94,7 @@ impl Helper {
             return Err(SystemError::Held(HostHold::Lock));
         }
         self.check_space(running, settings)?;
-        if !self.defaults(running).are(running) {
+        if self.boot(running).is_pinned() || !self.defaults(running).are(running) {
             return Err(SystemError::Held(HostHold::BootDefaultDiffers));
         }
         Ok(())

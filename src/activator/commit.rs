@@ -4,6 +4,7 @@ use crate::activator::change::Change;
 use crate::activator::helper::Helper;
 use crate::model::id::Closure;
 use crate::model::root_record::{RootEvent, RootRecord, RootState};
+use crate::system::boot::BootDefault;
 use crate::system::judge::{LOCKED, SwitchExit};
 use crate::system::{SystemError, nix};
 use std::fs;
@@ -27,10 +28,19 @@ impl Helper {
         match written {
             Ok(()) => change.step(&RootEvent::CommitDone),
             Err(why) => {
+                self.take_profile_back(&record.prior);
                 let untouched = self.defaults(&record.prior).are(&record.prior);
                 change.step(&RootEvent::CommitFailed { why: why.to_string(), untouched })?;
                 Err(why)
             }
+        }
+    }
+
+    /// Sets the profile back where the boot loader still boots the prior: such a commit has done nothing, and has an end.
+    fn take_profile_back(&self, prior: &Closure) {
+        let defaults = self.defaults(prior);
+        if defaults.loader == BootDefault::Is(prior.clone()) && defaults.profile.as_ref() != Some(prior) {
+            self.tell(nix::set_profile(&self.place.profile(), prior));
         }
     }
 
@@ -39,7 +49,7 @@ impl Helper {
         let target = &record.target;
         self.drop_trial_profile();
         sync(&self.place.at("/nix"))?;
-        self.verify_new(record, self.left(&end)?)?;
+        self.verify_new(record, &end)?;
         self.call("set the profile", nix::set_profile(&self.place.profile(), target))?;
         self.install(target, "boot", self.left(&end)?)?;
         let defaults = self.defaults(target);

@@ -13,6 +13,9 @@ use crate::system::{SystemError, systemd};
 use std::fs;
 use std::time::Duration;
 
+/// What a reboot is noted for that no record asked for.
+const BLIND: &str = "damaged";
+
 impl Helper {
     /// One look of the dead-man.
     ///
@@ -21,6 +24,9 @@ impl Helper {
     pub fn dead_man(&self) -> Result<(), SystemError> {
         let mut change = Change::begin(self)?;
         let Some(record) = change.open() else {
+            if !change.damaged.is_empty() {
+                return self.go_back_blindly(&change.now);
+            }
             self.disarm();
             return Ok(());
         };
@@ -29,9 +35,29 @@ impl Helper {
         self.keep(&ticks);
         if let Some(verdict) = due {
             tracing::error!(rollout.id = %record.rollout, "going back: {verdict}");
-            change.step(&RootEvent::RevertAsked(verdict))?;
+            let id = id_of(&record.rollout, record.attempt);
+            match change.step(&RootEvent::RevertAsked(verdict)) {
+                Ok(()) => {}
+                Err(SystemError::Refused(why)) => return Err(SystemError::Refused(why)),
+                Err(why) => {
+                    tracing::error!("this can't be written down: {why}; only a boot of the default is left");
+                    return self.order_reboot(&change.now, &id);
+                }
+            }
         }
         change.take_up()
+    }
+
+    /// A record that can't be read may be that of an attempt under way: where something else runs than what boots, a boot
+    /// is the way back, once.
+    fn go_back_blindly(&self, now: &Stamp) -> Result<(), SystemError> {
+        let running = self.running()?;
+        let elsewhere = self.defaults(&running).agreed().is_some_and(|default| default != running);
+        if !elsewhere || self.reboot_ordered(now, BLIND).is_some() {
+            return Ok(());
+        }
+        tracing::error!("{running} runs, is not the boot default, and its record can't be read: rebooting");
+        self.order_reboot(now, BLIND)
     }
 
     /// What the last look remembered; it is kept where a boot forgets it.
@@ -90,7 +116,7 @@ impl Change<'_> {
             }
             RootState::Committing if commit_due(&record, &self.now) => helper.begin(Act::Commit, &record),
             RootState::Soaking if record.is_unjudged_trial() => helper.begin(Act::Guard, &record),
-            RootState::Reverting => match helper.reboot_ordered(&self.now) {
+            RootState::Reverting => match helper.reboot_ordered(&self.now, &id_of(&record.rollout, record.attempt)) {
                 None => helper.begin(Act::Rollback, &record),
                 Some(ago) if ago > record.terms.reboot_limit => {
                     tracing::error!("the reboot that was ordered {ago:?} ago has not come: forcing it");

@@ -183,14 +183,23 @@ impl Helper {
     /// # Errors
     /// When systemd does not say.
     pub fn failed_units(&self, closure: &Closure) -> Result<Vec<String>, SystemError> {
+        let mut failed = self.all_failed_units()?;
+        let ignored = Settings::of(&self.place, closure).map(|settings| settings.ignore_units).unwrap_or_default();
+        failed.retain(|unit| !ignored.iter().any(|pattern| fits(pattern, unit)));
+        Ok(failed)
+    }
+
+    /// Lists all units that fail now.
+    ///
+    /// # Errors
+    /// When systemd does not say.
+    pub fn all_failed_units(&self) -> Result<Vec<String>, SystemError> {
         let what = "list the failed units";
         let (mut failed, restarting) = systemd::parse_failed(&self.call(what, systemd::failed_units())?.stdout);
         if !restarting.is_empty() {
             let answer = self.call(what, systemd::exit_statuses(&restarting))?;
             failed.extend(systemd::parse_bad_exits(&answer.stdout));
         }
-        let ignored = Settings::of(&self.place, closure).map(|settings| settings.ignore_units).unwrap_or_default();
-        failed.retain(|unit| !ignored.iter().any(|pattern| fits(pattern, unit)));
         failed.sort();
         Ok(failed)
     }
@@ -199,8 +208,16 @@ impl Helper {
     /// started twice.
     #[must_use]
     pub fn unit_runs(&self, unit: &str) -> bool {
-        let answer = self.call("look at a unit", systemd::show(unit));
-        answer.map_or(true, |answer| systemd::parse_runs(&answer.stdout))
+        self.try_unit_runs(unit).unwrap_or(true)
+    }
+
+    /// As [`Helper::unit_runs`].
+    ///
+    /// # Errors
+    /// When systemd does not say.
+    pub fn try_unit_runs(&self, unit: &str) -> Result<bool, SystemError> {
+        let answer = self.call("look at a unit", systemd::show(unit))?;
+        Ok(systemd::parse_runs(&answer.stdout))
     }
 
     /// The program that a closure ships, or this one.

@@ -4,6 +4,7 @@ use crate::model::id::Closure;
 use crate::runtime::guard::Guard;
 use crate::system::SystemError;
 use crate::system::place::Place;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -37,6 +38,18 @@ pub fn pin(place: &Place, id: &str, closures: (&Closure, &Closure)) -> Result<()
 pub fn unpin(place: &Place, id: &str) {
     for name in ["target", "prior"] {
         remove(&place.gc_roots().join(format!("{id}-{name}")));
+    }
+}
+
+/// Lets go of all that no open attempt needs: an end that was cut short left it.
+pub fn prune(place: &Place, open: &BTreeSet<String>) {
+    let Ok(entries) = fs::read_dir(place.gc_roots()) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let id = name.strip_suffix("-target").or_else(|| name.strip_suffix("-prior"));
+        if !id.is_some_and(|id| open.contains(id)) {
+            remove(&path);
+        }
     }
 }
 

@@ -32,6 +32,10 @@ impl Helper {
         match (change.open(), trouble) {
             (Some(open), _) if open.rollout != record.rollout => Ok(()),
             (Some(_), None) => change.step(&RootEvent::RevertDone),
+            // It was booted: another boot brings nothing more. The dead-man tries again.
+            (Some(_), Some(why)) if self.is_booted_prior(&record) => {
+                Err(SystemError::Failed { what: "make the prior the boot default again", detail: why })
+            }
             (Some(_), Some(why)) => {
                 tracing::error!(rollout.id = %record.rollout, "the prior is not back: {why}; rebooting");
                 change.step(&RootEvent::RevertFailed(why))
@@ -40,11 +44,20 @@ impl Helper {
         }
     }
 
+    /// Tells whether the machine has come back to the prior by a boot, and no boot loader says otherwise.
+    fn is_booted_prior(&self, record: &RootRecord) -> bool {
+        let runs = self.running().is_ok_and(|running| running == record.prior);
+        let booted = self.boot_id().is_ok_and(|boot| boot != record.started.boot);
+        let elsewhere =
+            matches!(&self.defaults(&record.prior).loader, BootDefault::Is(loader) if *loader != record.prior);
+        runs && booted && !elsewhere
+    }
+
     fn bring_back(&self, record: &RootRecord) -> Result<(), SystemError> {
         let prior = &record.prior;
         let running = self.running()?;
         let end = self.now()?.plus(record.terms.rollback_limit);
-        self.drop_trial_profile();
+        self.forget_trial(record)?;
         let defaults = self.defaults(prior);
         let touched = defaults.profile.as_ref() != Some(prior)
             || matches!(&defaults.loader, BootDefault::Is(loader) if loader != prior);

@@ -7,7 +7,7 @@ use crate::wire::stored::{read_root_record, write_root_record};
 use nix::fcntl::{Flock, FlockArg};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +18,12 @@ pub const MAX_RECORDS: usize = 8;
 const LOCK_TRIES: u32 = 600;
 /// How long to wait between two tries.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Room that is held for a full disk, in bytes: hundreds of writes of a record. It is given up by the first write that finds
+/// none left, since going back must be written down.
+const BALLAST: u64 = 1 << 20;
+/// Its file.
+const BALLAST_FILE: &str = "ballast";
 
 /// The directory of the root helper's files.
 #[derive(Debug, Clone)]
@@ -146,7 +152,33 @@ impl Shelf {
             fs::rename(&beside, &path)?;
             sync_dir(&folder)
         };
-        write().map_err(failed("write the root helper's files", &path))
+        let mut written = write();
+        if written.as_ref().is_err_and(|why| why.kind() == io::ErrorKind::StorageFull)
+            && self.take_away("", BALLAST_FILE)
+        {
+            tracing::error!("the disk of {} is full: the room held for that is used up now", folder.display());
+            written = write();
+        }
+        written.map_err(failed("write the root helper's files", &path))
+    }
+
+    /// Holds room for what has to be written when the disk is full.
+    ///
+    /// # Errors
+    /// When there is none: then nothing should begin.
+    pub fn hold_room(&self) -> Result<(), SystemError> {
+        let path = self.dir.join(BALLAST_FILE);
+        if fs::metadata(&path).is_ok_and(|file| file.len() == BALLAST) {
+            return Ok(());
+        }
+        let fill = || {
+            // Random, so that no file system compresses it away.
+            let mut from = File::open("/dev/urandom")?.take(BALLAST);
+            let mut to = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()
+        };
+        fill().map_err(failed("hold room for a full disk", &path))
     }
 
     /// Reads one of the helper's files; `None` when it is not there.

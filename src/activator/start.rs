@@ -22,6 +22,7 @@ impl Helper {
         if self.is_known(order)? {
             return Ok(());
         }
+        let mut change = Change::begin(self)?;
         let running = self.running()?;
         let settings = Settings::of(&self.place, &running);
         let settings = settings.map_err(|detail| SystemError::Failed { what: "read its settings", detail })?;
@@ -35,7 +36,6 @@ impl Helper {
             return Err(SystemError::Refused(format!("{target} runs already")));
         }
         let id = id_of(&order.rollout, order.attempt);
-        let mut change = Change::begin(self)?;
         leave_room(&mut change, &order.rollout)?;
         self.check_machine(&running, &settings)?;
         // Pinned first: what is whole now must stay so.
@@ -59,8 +59,10 @@ impl Helper {
     ) -> Result<Option<String>, SystemError> {
         let (target, id) = (&order.terms.target, id_of(&order.rollout, order.attempt));
         self.check_closures(&[target, running])?;
+        self.shelf.hold_room()?;
         let deferral = self.deferral(target, order.reboot)?;
-        let failed_units = self.failed_units(running)?;
+        // All of them: which are judged, the closure says that is judged.
+        let failed_units = self.all_failed_units()?;
         let noted = Baseline { v: 1, failed_units, gateways: gateways(&self.place), control_plane: false };
         self.note_baseline(&id, &noted)?;
         self.shelf.put("releases", &format!("{id}.json"), order.signed_release.as_bytes())?;

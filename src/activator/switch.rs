@@ -22,6 +22,10 @@ const LOG_CAP: usize = 8 * 1024;
 const UNIT_LOG_CAP: usize = 4 * 1024;
 /// The most failed units whose logs are kept.
 const LOGS: usize = 16;
+/// How often systemd is asked for the failed units, while it does not answer: within what a unit has to write its result.
+const LOOKS: u32 = 3;
+/// How long to wait between two times.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
 /// How long to wait before a switch whose lock was held is tried again.
 const LOCK_PAUSE: Duration = Duration::from_secs(3);
 
@@ -48,8 +52,10 @@ impl Helper {
         let reached = self.reaches(&record.prior).unwrap_or(false);
         let baseline = Baseline { control_plane: reached, ..self.baseline(&record) };
         self.note_baseline(id, &baseline)?;
-        let result = match self.verify_new(&record, record.terms.switch_limit) {
-            Ok(()) => self.forward(&record, &baseline)?,
+        // One limit for both: the dead-man's deadline is made of it.
+        let end = self.now()?.plus(record.terms.switch_limit);
+        let result = match self.verify_new(&record, &end) {
+            Ok(()) => self.forward(&record, &baseline, &end)?,
             Err(why) => SwitchResult::Bad {
                 verdict: Verdict::Refused(format!("the target is not what was signed for the store: {why}")),
                 log: String::new(),
@@ -59,13 +65,11 @@ impl Helper {
         Change::begin(self)?.step(&RootEvent::Ended(result))
     }
 
-    fn forward(&self, record: &RootRecord, baseline: &Baseline) -> Result<SwitchResult, SystemError> {
-        let end = self.now()?.plus(record.terms.switch_limit);
+    fn forward(&self, record: &RootRecord, baseline: &Baseline, end: &Stamp) -> Result<SwitchResult, SystemError> {
         let ran = loop {
-            let left = end.since(&self.now()?).unwrap_or_default();
-            let ran = self.switch(&record.target, "test", left)?;
+            let ran = self.switch(&record.target, "test", self.left(end)?)?;
             let locked = ran.exit == SwitchExit::Code(LOCKED) && !Guard::LockRetry.left_out();
-            if !locked || self.now()?.plus(LOCK_PAUSE).reached(&end) {
+            if !locked || self.now()?.plus(LOCK_PAUSE).reached(end) {
                 break ran;
             }
             self.run.pause(LOCK_PAUSE);
@@ -83,7 +87,7 @@ impl Helper {
     /// # Errors
     /// When units or what runs can't be read.
     pub fn result(&self, record: &RootRecord, baseline: &Baseline, ran: Ran) -> Result<SwitchResult, SystemError> {
-        let failed = self.failed_units(&record.target)?;
+        let failed = self.failed_units_patiently(&record.target)?;
         let before = if Guard::Baseline.left_out() { &[][..] } else { &baseline.failed_units };
         let (exit, failed) = match ran.exit {
             SwitchExit::Code(4) if Guard::Exit4.left_out() => (SwitchExit::Code(0), Vec::new()),
@@ -104,17 +108,29 @@ impl Helper {
         Ok(judged)
     }
 
+    /// As [`Helper::failed_units`], with patience: a manager that is busy after a switch must not cost its result.
+    fn failed_units_patiently(&self, closure: &Closure) -> Result<Vec<String>, SystemError> {
+        for _ in 1..LOOKS {
+            match self.failed_units(closure) {
+                Ok(failed) => return Ok(failed),
+                Err(why) => tracing::warn!("{why}; asking again"),
+            }
+            self.run.pause(LOOK_PAUSE);
+        }
+        self.failed_units(closure)
+    }
+
     /// Checks the content of what the prior does not have against what the store registered: a power cut can leave
     /// empty files that count as whole.
     ///
     /// # Errors
     /// What is damaged.
-    pub fn verify_new(&self, record: &RootRecord, limit: Duration) -> Result<(), SystemError> {
+    pub fn verify_new(&self, record: &RootRecord, end: &Stamp) -> Result<(), SystemError> {
         let what = "list the target's store paths";
         let all = self.call(what, nix::requisites(&record.target))?.stdout;
         let old = self.call(what, nix::requisites(&record.prior))?.stdout;
         for paths in nix::added(&all, &old).chunks(nix::PATHS_AT_ONCE) {
-            self.call("verify the target's store paths", nix::verify_path(paths, limit))?;
+            self.call("verify the target's store paths", nix::verify_path(paths, self.left(end)?))?;
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use crate::activator::change::Change;
 use crate::activator::helper::Helper;
-use crate::model::root_record::RootState;
-use crate::system::{SystemError, nix};
+use crate::model::root_record::{RootRecord, RootState};
+use crate::system::{SystemError, nix, systemd};
 use std::fs;
 
 impl Helper {
@@ -34,6 +34,24 @@ impl Helper {
             return Err(SystemError::Refused("the attempt has ended while its boot entry was made".to_owned()));
         }
         self.call("set the one-shot boot entry", oneshot)?;
-        self.order_reboot(&change.now)
+        drop(change);
+        self.call("reboot", systemd::reboot()).map(drop)
+    }
+
+    /// Takes a trial boot back that may still be ordered, and its entry: nobody would guard it.
+    ///
+    /// # Errors
+    /// When the boot loader does not forget it.
+    pub fn forget_trial(&self, record: &RootRecord) -> Result<(), SystemError> {
+        if record.trial_from.is_none() {
+            return Ok(());
+        }
+        let spec = self.boot(&record.prior).no_more_oneshot();
+        let forgotten = spec.map_or(Ok(()), |spec| self.call("take the one-shot boot entry back", spec).map(drop));
+        // In the trial boot itself the order is used up, and nothing is lost where it can't be taken back.
+        let used = record.trial_boot.as_ref() == Some(&self.boot_id()?);
+        let forgotten = if used { Ok(()) } else { forgotten };
+        self.drop_trial_profile();
+        forgotten
     }
 }

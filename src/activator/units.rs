@@ -115,7 +115,8 @@ impl Helper {
     /// # Errors
     /// When systemd does not take the timer.
     pub fn arm(&self, record: &RootRecord) -> Result<(), SystemError> {
-        if Guard::DeadMan.left_out() || self.unit_runs(&format!("{DEAD_MAN}.timer")) {
+        // Where systemd does not say, it is not armed: nothing may begin on a guess.
+        if Guard::DeadMan.left_out() || self.try_unit_runs(&format!("{DEAD_MAN}.timer"))? {
             return Ok(());
         }
         let program = self.program_of(&record.prior);

@@ -1,5 +1,6 @@
 //! What else an agent may ask: status, pat, commit, going back, the trial boot, and what only root can read.
 
+use crate::activator::baseline::Baseline;
 use crate::activator::change::{Change, ignore_refused};
 use crate::activator::helper::Helper;
 use crate::activator::settings::Settings;
@@ -133,6 +134,10 @@ impl Helper {
         self.check_machine(&running, &settings)?;
         self.check_closures(&[&record.target, &record.prior])?;
         self.check_trial(&self.boot(&running), &record.target)?;
+        // What began to fail while the attempt waited for its window is not the target's fault.
+        let noted = Baseline { failed_units: self.all_failed_units()?, ..self.baseline(&record) };
+        self.note_baseline(&id_of(rollout, attempt), &noted)?;
+        self.shelf.hold_room()?;
         self.raise(&verified)?;
         self.shelf.put("releases", &format!("{}.json", id_of(rollout, attempt)), signed.as_bytes())?;
         // Durable before anything boots: what boots is compared with it.
@@ -180,7 +185,8 @@ impl Helper {
         {
             holds.push(hold);
         }
-        if defaults.loader == BootDefault::Unknown || !defaults.are(&running) {
+        let unclear = defaults.loader == BootDefault::Unknown || self.boot(&running).is_pinned();
+        if unclear || !defaults.are(&running) {
             holds.push(HostHold::BootDefaultDiffers);
         }
         Ok(MachineFacts { default: defaults.agreed(), holds })

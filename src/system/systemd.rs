@@ -91,10 +91,10 @@ pub fn stop(unit: &str) -> ExecSpec {
     call("systemctl", ["stop", "--no-block", unit])
 }
 
-/// Reboots.
+/// Reboots, whatever a session or a program inhibits: since systemd 257 an inhibitor refuses root too.
 #[must_use]
 pub fn reboot() -> ExecSpec {
-    call("systemctl", ["reboot", "--no-block"])
+    call("systemctl", ["reboot", "--no-block", "--check-inhibitors=no"])
 }
 
 /// Reboots without asking anybody: for a machine that did not reboot when it was asked.
@@ -143,6 +143,15 @@ pub struct Transient<'a> {
     pub args: &'a [&'a str],
 }
 
+/// What a unit needs to outlive everything but a shutdown. With the default dependencies it would require
+/// `sysinit.target`, which emergency mode takes away, and the way back with it.
+const OUTLIVES: [&str; 4] =
+    ["DefaultDependencies=no", "Conflicts=shutdown.target", "Before=shutdown.target", "IgnoreOnIsolate=yes"];
+
+fn outlives(option: &str) -> impl Iterator<Item = String> {
+    OUTLIVES.into_iter().map(move |property| format!("{option}={property}"))
+}
+
 impl Transient<'_> {
     fn run(&self, options: &[String]) -> ExecSpec {
         let mut args: Vec<OsString> = ["--collect", "--quiet", "--no-ask-password"].map(Into::into).into();
@@ -157,19 +166,24 @@ impl Transient<'_> {
     /// Starts it, and does not wait.
     #[must_use]
     pub fn start(&self) -> ExecSpec {
-        self.run(&["--no-block".into(), format!("--unit={}", self.unit), "--property=Type=exec".into()])
+        let mut options = vec!["--no-block".into(), format!("--unit={}", self.unit), "--property=Type=exec".into()];
+        options.extend(outlives("--property"));
+        self.run(&options)
     }
 
     /// Starts it by a timer, once in each period.
     #[must_use]
     pub fn periodic(&self, period: Duration) -> ExecSpec {
         let seconds = period.as_secs().max(1);
-        self.run(&[
+        let mut options = vec![
             format!("--unit={}", self.unit),
             format!("--on-active={seconds}"),
             format!("--on-unit-active={seconds}"),
             "--timer-property=AccuracySec=1s".into(),
-        ])
+        ];
+        options.extend(outlives("--timer-property"));
+        options.extend(outlives("--property"));
+        self.run(&options)
     }
 
     /// Runs it as a user to its end, and ends with its status.
@@ -200,13 +214,18 @@ mod tests {
         assert_eq!(
             start,
             "systemd-run --collect --quiet --no-ask-password --no-block --unit=convoy-x --property=Type=exec \
-             --property=RuntimeMaxSec=90 --setenv=PATH=/a:/b -- /p run-switch a@b-1"
+             --property=DefaultDependencies=no --property=Conflicts=shutdown.target --property=Before=shutdown.target \
+             --property=IgnoreOnIsolate=yes --property=RuntimeMaxSec=90 --setenv=PATH=/a:/b -- /p run-switch a@b-1"
         );
         let timer = words(&transient(&[], &["dead-man"]).periodic(Duration::from_secs(10)));
         assert_eq!(
             timer,
             "systemd-run --collect --quiet --no-ask-password --unit=convoy-x --on-active=10 --on-unit-active=10 \
-             --timer-property=AccuracySec=1s --property=RuntimeMaxSec=90 -- /p dead-man"
+             --timer-property=AccuracySec=1s --timer-property=DefaultDependencies=no \
+             --timer-property=Conflicts=shutdown.target --timer-property=Before=shutdown.target \
+             --timer-property=IgnoreOnIsolate=yes --property=DefaultDependencies=no \
+             --property=Conflicts=shutdown.target --property=Before=shutdown.target --property=IgnoreOnIsolate=yes \
+             --property=RuntimeMaxSec=90 -- /p dead-man"
         );
         let wait = transient(&[], &["reach"]).wait_as("convoy-agent");
         assert!(words(&wait).contains("--wait --pipe --uid=convoy-agent"));

@@ -10,7 +10,7 @@ use convoy::model::identity::Origin;
 use convoy::model::rollout::Tally;
 use convoy::model::time::Timestamp;
 use convoy::store::rows::{
-    Bucket, EventFilter, EventRow, HostRow, IdentityRow, JournalRow, QuarantineRow, RecordFilter, RecordRow,
+    Bucket, EventFilter, EventRow, HostRow, IdentityRow, JournalRow, PermitRow, QuarantineRow, RecordFilter, RecordRow,
     ReleaseRow, RolloutRow, TokenRow,
 };
 use convoy::store::{StoreError, Tx, write};

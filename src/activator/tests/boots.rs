@@ -21,7 +21,7 @@ fn deferred() -> World {
 }
 
 /// A deferred attempt whose trial boot was ordered.
-fn ordered() -> World {
+pub(crate) fn ordered() -> World {
     let world = deferred();
     let order = world.order_of(&release("1", "trial"), key("ci", 1), 5);
     world.helper.trial(&order.rollout, order.attempt, &order.signed_release).unwrap();

@@ -4,4 +4,5 @@ mod acts;
 mod boots;
 mod start;
 mod talk;
+mod trouble;
 pub(crate) mod world;

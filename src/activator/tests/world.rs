@@ -42,6 +42,8 @@ pub(crate) struct Script {
     pub(crate) system: &'static str,
     /// Programs that fail.
     pub(crate) broken: Vec<String>,
+    /// How often systemd does not say which units fail.
+    pub(crate) late: u32,
 }
 
 struct FakeClock {
@@ -101,8 +103,12 @@ impl FakeRun {
     }
 
     fn systemctl(&self, args: &[String]) -> ExecOutput {
-        let script = self.script.lock().unwrap();
+        let mut script = self.script.lock().unwrap();
         match args[0].as_str() {
+            "list-units" if script.late > 0 => {
+                script.late -= 1;
+                output(1, "")
+            }
             "list-units" => {
                 let running = fs::read_link(self.place.running()).unwrap().to_str().unwrap().to_owned();
                 let failed = script.failed.get(&running).cloned().unwrap_or_default();

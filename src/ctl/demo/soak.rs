@@ -7,7 +7,8 @@
 //!    from a snapshot, a root record or a journal's base.
 //! 2. *Done.* An agent started in the middle of the soak (a third of it or more after the result), and the commit
 //!    began only when a whole soak had passed since that start, although the control plane was there all the time
-//!    from the due moment on. A commit that is late because nobody answered is not a reset.
+//!    from the due moment on. A commit that is late because nobody answered is not a reset, and neither is one that
+//!    is no later than that of a host whose agent went on undisturbed: then the machine was slow.
 
 use crate::ctl::demo::evidence::{Evidence, HostEvidence, StoredEvent};
 use crate::model::host_rollout::{Event, Phase};
@@ -45,13 +46,30 @@ fn ms(at: &Stamp) -> u64 {
 #[must_use]
 pub fn resets(evidence: &Evidence) -> u64 {
     let mut count = 0;
+    let slow = slowest_undisturbed(evidence);
     for host in &evidence.hosts {
         for soak in soaks(host) {
             let said = evidence.events.iter().any(|stored| says_later(stored, host, &soak));
-            count += u64::from(said || done_later(evidence, host, &soak));
+            let done = lateness(host, &soak) > Some(slow) && done_later(evidence, host, &soak);
+            count += u64::from(said || done);
         }
     }
     count
+}
+
+/// How late a soak's commit began, in milliseconds.
+fn lateness(host: &HostEvidence, soak: &Soak<'_>) -> Option<u64> {
+    commit_began(host, soak).map(|at| at.saturating_sub(soak.from_ms + soak.soak_ms))
+}
+
+/// How late the latest commit of an agent began that did not start amid its soak: nothing else than a slow machine, or
+/// a control plane that was away, can have delayed it.
+fn slowest_undisturbed(evidence: &Evidence) -> u64 {
+    let of_host = |host: &HostEvidence| {
+        let undisturbed = |soak: &Soak<'_>| restarts_amid(host, soak).next().is_none();
+        soaks(host).iter().filter(|soak| undisturbed(soak)).filter_map(|soak| lateness(host, soak)).max()
+    };
+    evidence.hosts.iter().filter_map(of_host).max().unwrap_or(0)
 }
 
 /// Counts the commits that began before the soak had passed.
@@ -90,11 +108,15 @@ fn says_later(stored: &StoredEvent, host: &HostEvidence, soak: &Soak<'_>) -> boo
 fn done_later(evidence: &Evidence, host: &HostEvidence, soak: &Soak<'_>) -> bool {
     let Some(commit) = commit_began(host, soak) else { return false };
     let due = soak.from_ms + soak.soak_ms;
-    let started = |entry: &&Entry| entry.boot == *soak.boot && matches!(entry.act, Act::AgentStarted);
-    let amid = (soak.from_ms + soak.soak_ms / 3)..due;
-    let mut restarts = host.acts.iter().filter(started).map(|entry| entry.uptime_ms).filter(|at| amid.contains(at));
     let there = !evidence.outages.iter().any(|(from, to)| *from <= commit && *to >= due);
-    there && restarts.any(|at| commit >= at + soak.soak_ms)
+    there && restarts_amid(host, soak).any(|at| commit >= at + soak.soak_ms)
+}
+
+/// When the agent started in the middle of a soak.
+fn restarts_amid(host: &HostEvidence, soak: &Soak<'_>) -> impl Iterator<Item = u64> {
+    let started = |entry: &&Entry| entry.boot == *soak.boot && matches!(entry.act, Act::AgentStarted);
+    let amid = (soak.from_ms + soak.soak_ms / 3)..(soak.from_ms + soak.soak_ms);
+    host.acts.iter().filter(started).map(|entry| entry.uptime_ms).filter(move |at| amid.contains(at))
 }
 
 /// When the boot default was written for this soak's closure.

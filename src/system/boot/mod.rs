@@ -69,6 +69,16 @@ impl Boot {
         read.map_or(BootDefault::Unknown, BootDefault::Is)
     }
 
+    /// Tells whether somebody has set the default in the firmware: what an installation of the loader writes does not
+    /// count then.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        match self.loader {
+            Loader::SystemdBoot => systemd_boot::pinned(self).is_some(),
+            Loader::Grub | Loader::None => false,
+        }
+    }
+
     /// Says why no closure can be booted just once; `None` where it can.
     #[must_use]
     pub fn no_oneshot(&self, mounts: &str) -> Option<String> {

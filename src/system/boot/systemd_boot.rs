@@ -14,12 +14,16 @@ const CALL_LIMIT: Duration = Duration::from_secs(20);
 
 /// Reads what boots by default: the EFI variable, else the file.
 pub(super) fn default(boot: &Boot) -> Option<Closure> {
-    let variable = fs::read(boot.variables.join(format!("LoaderEntryDefault-{VENDOR}"))).ok();
     let text = fs::read_to_string(boot.mount.join("loader/loader.conf")).ok();
-    let pattern = variable.and_then(|bytes| utf16(&bytes)).or_else(|| text.as_deref().and_then(default_line))?;
+    let pattern = pinned(boot).or_else(|| text.as_deref().and_then(default_line))?;
     let entries = entries(&boot.mount);
     let name = pick(&pattern, entries.iter().map(|(name, _)| name.as_str()))?;
     entries.into_iter().find(|(entry, _)| *entry == name).and_then(|(_, text)| closure_of(&text))
+}
+
+/// Reads the default that was set in the firmware, by a key in the loader's menu or by `bootctl set-default`.
+pub(super) fn pinned(boot: &Boot) -> Option<String> {
+    utf16(&fs::read(boot.variables.join(format!("LoaderEntryDefault-{VENDOR}"))).ok()?)
 }
 
 /// Names the entry of a closure; of several the newest.
@@ -129,6 +133,9 @@ mod tests {
         bytes.extend("nixos-generation-9.conf\0".encode_utf16().flat_map(u16::to_le_bytes));
         fs::write(boot.variables.join(format!("LoaderEntryDefault-{VENDOR}")), bytes).unwrap();
         assert_eq!(boot.default(), BootDefault::Is(closure('a')));
+        assert!(boot.is_pinned());
+        fs::remove_dir_all(&boot.variables).unwrap();
+        assert!(!boot.is_pinned());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::wire::text;
 use crate::wire::v1::event::facts::{UnitFailureJson, VerdictJson};
 use crate::wire::v1::event::progress::TermsJson;
 use crate::wire::v1::event::{StampBody, millis};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::time::Duration;
 
 /// One attempt, as the root helper keeps it.
@@ -35,7 +35,7 @@ pub struct RootRecordV1 {
     pub trial_boot: Option<BootId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agent_starts: Vec<StampBody>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_verdict")]
     pub verdict: Option<VerdictJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_trouble: Option<String>,
@@ -45,6 +45,17 @@ pub struct RootRecordV1 {
     pub commit_trouble: Option<CommitTroubleV1>,
     pub terms: TermsJson,
     pub agent_timeout_ms: u64,
+}
+
+/// Reads a verdict; one that only a newer helper knows is kept in words, since the way back must not fail for it.
+fn verdict<'de, D: Deserializer<'de>>(from: D) -> Result<VerdictJson, D::Error> {
+    let json = serde_json::Value::deserialize(from)?;
+    Ok(VerdictJson::deserialize(&json)
+        .unwrap_or_else(|_| VerdictJson::Ordered { why: format!("unknown here: {json}") }))
+}
+
+fn some_verdict<'de, D: Deserializer<'de>>(from: D) -> Result<Option<VerdictJson>, D::Error> {
+    verdict(from).map(Some)
 }
 
 /// A commit that could not be finished so far.
@@ -107,6 +118,7 @@ pub enum SwitchResultV1 {
         reason: String,
     },
     Bad {
+        #[serde(deserialize_with = "verdict")]
         verdict: VerdictJson,
         #[serde(default)]
         log: String,

@@ -67,7 +67,11 @@ X-RestartIfChanged=false
 """
 BOOT_GUARD = """[Unit]
 Description=Convoy's guard of a boot
+DefaultDependencies=no
+IgnoreOnIsolate=yes
 After=local-fs.target
+Before=convoy-agent.service shutdown.target
+Conflicts=shutdown.target
 [Service]
 Type=oneshot
 RemainAfterExit=true
@@ -79,7 +83,7 @@ StateDirectoryMode=0700
 X-RestartIfChanged=false
 X-StopOnRemoval=false
 [Install]
-WantedBy=multi-user.target
+WantedBy=multi-user.target emergency.target rescue.target
 """
 # Brings the control plane to the host's own loopback, where it may be plain HTTP.
 RELAY = """[Unit]

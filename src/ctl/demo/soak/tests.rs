@@ -112,6 +112,17 @@ fn a_late_commit_without_a_restart_amid_the_soak_is_no_reset() {
 }
 
 #[test]
+fn a_commit_as_late_as_that_of_an_undisturbed_agent_is_no_reset() {
+    let restarted = [(FROM + 1500, Act::AgentStarted), (FROM + 4600, commit())];
+    for (undisturbed, wanted) in [(FROM + 3020, 1), (FROM + 4700, 0)] {
+        let mut found = evidence(&restarted, None);
+        assert_eq!(resets(&found), 1);
+        found.hosts.push(host(&[(undisturbed, commit())]));
+        assert_eq!(resets(&found), wanted, "{undisturbed}");
+    }
+}
+
+#[test]
 fn a_commit_before_its_time_is_early() {
     assert_eq!(early_commits(&evidence(&[(FROM + 2_999, commit())], None)), 1);
     assert_eq!(early_commits(&evidence(&[(FROM + 3_000, commit())], None)), 0);
