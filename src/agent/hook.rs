@@ -1,6 +1,7 @@
 //! The hook of activation scripts: notes who activated what, for the agent to report. It needs no network, and can
 //! neither fail nor delay a switch.
 
+use crate::model::facts::Activation;
 use crate::model::id::Closure;
 use crate::model::time::Timestamp;
 use crate::system::links;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 /// The most notes that wait: more only say what the links say too.
 const MOST_NOTES: usize = 64;
@@ -35,6 +37,13 @@ pub struct Note {
     pub who: String,
     /// When, in milliseconds of wall time.
     pub at_ms: i64,
+}
+
+impl From<Note> for Activation {
+    fn from(note: Note) -> Self {
+        let Note { v: _, closure, action, boot, who, at_ms } = note;
+        Self { closure, action, boot, who, at: Timestamp(at_ms) }
+    }
 }
 
 /// What the environment of an activation says of it.
@@ -99,24 +108,46 @@ pub fn note(place: &Place, closure: &Closure, around: &Around, at: Timestamp) ->
     fs::rename(&beside, spool.join(format!("{name}.json")))
 }
 
-/// Takes the notes that wait, oldest first, without those of Convoy's own acts; each is taken once.
+/// A note that waits, and its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What it says.
+    pub done: Activation,
+    path: PathBuf,
+}
+
+/// Lists the notes that wait, oldest first. Rubbish, and notes of Convoy's own acts, are no news: they are dropped.
 #[must_use]
-pub fn take(place: &Place) -> Vec<Note> {
+pub fn waiting(place: &Place) -> Vec<Waiting> {
     let Ok(entries) = fs::read_dir(place.hook_spool()) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<_> = entries.flatten().take(MOST_NOTES * 2).map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "json"));
     paths.sort();
     let mut notes = Vec::new();
     for path in paths {
-        let small = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= MAX_NOTE);
-        let read = small.then(|| fs::read_to_string(&path).ok()).flatten();
-        notes.extend(read.and_then(|text| serde_json::from_str::<Note>(&text).ok()));
-        if let Err(why) = fs::remove_file(&path) {
-            tracing::warn!("a note of the hook stays: {}: {why}", path.display());
+        match read(&path).filter(|note| note.who != OWN) {
+            Some(note) => notes.push(Waiting { done: note.into(), path }),
+            None => drop_note(&path),
         }
     }
-    notes.retain(|note| note.who != OWN);
     notes
+}
+
+fn read(path: &Path) -> Option<Note> {
+    let small = fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_NOTE);
+    let text = small.then(|| fs::read_to_string(path).ok()).flatten()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Takes a note out of the spool, once it is in the journal.
+pub fn taken(waiting: &Waiting) {
+    drop_note(&waiting.path);
+}
+
+fn drop_note(path: &Path) {
+    if let Err(why) = fs::remove_file(path) {
+        tracing::warn!("a note of the hook stays: {}: {why}", path.display());
+    }
 }
 
 /// Says what speaks against a closure that is about to be activated by hand; `None` when nothing is known.
@@ -142,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_says_who_and_is_taken_once() {
+    fn a_note_says_who_and_waits_until_it_is_taken() {
         let (_dir, place) = place();
         let by = |user: &str| Around {
             action: Some("switch".to_owned()),
@@ -151,10 +182,12 @@ mod tests {
         };
         note(&place, &closure(), &by("bob"), Timestamp(2)).unwrap();
         note(&place, &closure(), &by("alice"), Timestamp(1)).unwrap();
-        let notes = take(&place);
-        let who: Vec<_> = notes.iter().map(|note| (note.who.as_str(), note.action.as_str())).collect();
+        let notes = waiting(&place);
+        let who: Vec<_> = notes.iter().map(|note| (note.done.who.as_str(), note.done.action.as_str())).collect();
         assert_eq!(who, [("alice", "switch"), ("bob", "switch")]);
-        assert!(take(&place).is_empty());
+        assert_eq!(waiting(&place), notes, "they wait until they are taken");
+        notes.iter().for_each(taken);
+        assert!(waiting(&place).is_empty());
     }
 
     #[test]
@@ -162,9 +195,10 @@ mod tests {
         let (_dir, place) = place();
         let around = Around { cgroup: "0::/system.slice/convoy-switch.service\n".to_owned(), ..Around::default() };
         note(&place, &closure(), &around, Timestamp(1)).unwrap();
-        assert!(take(&place).is_empty());
+        assert!(waiting(&place).is_empty());
+        assert_eq!(fs::read_dir(place.hook_spool()).unwrap().count(), 0, "it is dropped");
         note(&place, &closure(), &Around::default(), Timestamp(2)).unwrap();
-        assert_eq!(take(&place)[0].who, "the boot");
+        assert_eq!(waiting(&place)[0].done.who, "the boot");
     }
 
     #[test]
@@ -174,8 +208,8 @@ mod tests {
             note(&place, &closure(), &Around::default(), Timestamp(at)).unwrap();
         }
         fs::write(place.hook_spool().join("rubbish.json"), "{").unwrap();
-        assert_eq!(take(&place).len(), MOST_NOTES);
-        assert!(take(&place).is_empty());
+        assert_eq!(waiting(&place).len(), MOST_NOTES);
+        assert!(!place.hook_spool().join("rubbish.json").exists());
     }
 
     #[test]
