@@ -3,7 +3,7 @@
 import json
 
 from harness.lan import NETWORK
-from harness.plane import HEARTBEAT_MS, NUMBER, PORT
+from harness.plane import HEARTBEAT_MS, LEAVE_OUT, NUMBER, PORT
 
 PATH = "/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONTROL_PLANE = f"http://127.0.0.1:{PORT}"
@@ -102,7 +102,7 @@ CHECK = "#!/bin/sh\n@out@/sw/bin/convoy-agent pre-switch-check \"$1\" \"$2\" || 
 
 def units(programs, leave_out=""):
     """Returns Convoy's units; `leave_out` names a guard, for the programs that a twin runs."""
-    fill = {"path": PATH, "programs": programs, "leave_out": f" CONVOY_LEAVE_OUT={leave_out}" if leave_out else ""}
+    fill = {"path": PATH, "programs": programs, "leave_out": f" {LEAVE_OUT}={leave_out}" if leave_out else ""}
     return {
         "convoy-agent.service": AGENT.format(**fill),
         "convoy-activator.socket": SOCKET,
