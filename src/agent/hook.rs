@@ -8,6 +8,7 @@ use crate::system::links;
 use crate::system::place::Place;
 use crate::wire::text;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -116,38 +117,54 @@ pub struct Waiting {
     path: PathBuf,
 }
 
-/// Lists the notes that wait, oldest first. Rubbish, and notes of Convoy's own acts, are no news: they are dropped.
-#[must_use]
-pub fn waiting(place: &Place) -> Vec<Waiting> {
-    let Ok(entries) = fs::read_dir(place.hook_spool()) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.flatten().take(MOST_NOTES * 2).map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|end| end == "json"));
-    paths.sort();
-    let mut notes = Vec::new();
-    for path in paths {
-        match read(&path).filter(|note| note.who != OWN) {
-            Some(note) => notes.push(Waiting { done: note.into(), path }),
-            None => drop_note(&path),
+/// The spool as the agent reads it.
+#[derive(Debug)]
+pub struct Spool {
+    place: Place,
+    /// What was dealt with and could not be removed: told once, and not at every look.
+    stuck: BTreeSet<PathBuf>,
+}
+
+impl Spool {
+    /// Takes up the spool of a machine.
+    #[must_use]
+    pub fn of(place: Place) -> Self {
+        Self { place, stuck: BTreeSet::new() }
+    }
+
+    /// Lists the notes that wait, oldest first. Rubbish, and notes of Convoy's own acts, are no news: they are dropped.
+    pub fn waiting(&mut self) -> Vec<Waiting> {
+        let Ok(entries) = fs::read_dir(self.place.hook_spool()) else { return Vec::new() };
+        let mut paths: Vec<_> = entries.flatten().take(MOST_NOTES * 2).map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|end| end == "json") && !self.stuck.contains(path));
+        paths.sort();
+        let mut notes = Vec::new();
+        for path in paths {
+            match read(&path).filter(|note| note.who != OWN) {
+                Some(note) => notes.push(Waiting { done: note.into(), path }),
+                None => self.remove(&path),
+            }
+        }
+        notes
+    }
+
+    /// Takes a note out of the spool, once it is in the journal.
+    pub fn taken(&mut self, waiting: &Waiting) {
+        self.remove(&waiting.path);
+    }
+
+    fn remove(&mut self, path: &Path) {
+        if let Err(why) = fs::remove_file(path) {
+            tracing::warn!("a note of the hook stays: {}: {why}", path.display());
+            self.stuck.insert(path.to_owned());
         }
     }
-    notes
 }
 
 fn read(path: &Path) -> Option<Note> {
     let small = fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_NOTE);
     let text = small.then(|| fs::read_to_string(path).ok()).flatten()?;
     serde_json::from_str(&text).ok()
-}
-
-/// Takes a note out of the spool, once it is in the journal.
-pub fn taken(waiting: &Waiting) {
-    drop_note(&waiting.path);
-}
-
-fn drop_note(path: &Path) {
-    if let Err(why) = fs::remove_file(path) {
-        tracing::warn!("a note of the hook stays: {}: {why}", path.display());
-    }
 }
 
 /// Says what speaks against a closure that is about to be activated by hand; `None` when nothing is known.
@@ -182,12 +199,14 @@ mod tests {
         };
         note(&place, &closure(), &by("bob"), Timestamp(2)).unwrap();
         note(&place, &closure(), &by("alice"), Timestamp(1)).unwrap();
-        let notes = waiting(&place);
+        let mut spool = Spool::of(place.clone());
+        let notes = spool.waiting();
         let who: Vec<_> = notes.iter().map(|note| (note.done.who.as_str(), note.done.action.as_str())).collect();
         assert_eq!(who, [("alice", "switch"), ("bob", "switch")]);
-        assert_eq!(waiting(&place), notes, "they wait until they are taken");
-        notes.iter().for_each(taken);
-        assert!(waiting(&place).is_empty());
+        assert_eq!(spool.waiting(), notes, "they wait until they are taken");
+        notes.iter().for_each(|note| spool.taken(note));
+        assert!(spool.waiting().is_empty());
+        assert_eq!(fs::read_dir(place.hook_spool()).unwrap().count(), 0);
     }
 
     #[test]
@@ -195,10 +214,10 @@ mod tests {
         let (_dir, place) = place();
         let around = Around { cgroup: "0::/system.slice/convoy-switch.service\n".to_owned(), ..Around::default() };
         note(&place, &closure(), &around, Timestamp(1)).unwrap();
-        assert!(waiting(&place).is_empty());
+        assert!(Spool::of(place.clone()).waiting().is_empty());
         assert_eq!(fs::read_dir(place.hook_spool()).unwrap().count(), 0, "it is dropped");
         note(&place, &closure(), &Around::default(), Timestamp(2)).unwrap();
-        assert_eq!(waiting(&place)[0].done.who, "the boot");
+        assert_eq!(Spool::of(place.clone()).waiting()[0].done.who, "the boot");
     }
 
     #[test]
@@ -208,7 +227,7 @@ mod tests {
             note(&place, &closure(), &Around::default(), Timestamp(at)).unwrap();
         }
         fs::write(place.hook_spool().join("rubbish.json"), "{").unwrap();
-        assert_eq!(waiting(&place).len(), MOST_NOTES);
+        assert_eq!(Spool::of(place.clone()).waiting().len(), MOST_NOTES);
         assert!(!place.hook_spool().join("rubbish.json").exists());
     }
 
@@ -220,5 +239,17 @@ mod tests {
         fs::write(place.helper_state().join("quarantine"), format!("{}\n", closure())).unwrap();
         assert!(warning(&place, closure().as_str()).unwrap().contains("failed"));
         assert_eq!(warning(&place, "/nix/store/other"), None);
+    }
+
+    #[test]
+    fn a_note_that_can_not_be_removed_is_told_once() {
+        let (_dir, place) = place();
+        note(&place, &closure(), &Around::default(), Timestamp(1)).unwrap();
+        let mut spool = Spool::of(place.clone());
+        let gone = spool.waiting().remove(0);
+        fs::remove_file(&gone.path).unwrap();
+        spool.taken(&gone);
+        note(&place, &closure(), &Around::default(), Timestamp(1)).unwrap();
+        assert_eq!(spool.waiting(), []);
     }
 }

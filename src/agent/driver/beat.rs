@@ -2,7 +2,7 @@
 
 use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
-use crate::agent::hook;
+use crate::agent::hook::Spool;
 use crate::client::{ClientError, agent};
 use crate::model::facts::HostHold;
 use crate::model::host_rollout::{Event, Observed};
@@ -150,14 +150,16 @@ impl Driver {
     /// spool. Without any attempt the notes wait; the spool holds so many and no more.
     fn report_activations(&mut self) {
         let Some(rollout) = self.journal.book().newest(1).pop() else { return };
-        let waiting = self.hook.as_ref().map(hook::waiting).unwrap_or_default();
+        let waiting = self.hook.as_mut().map(Spool::waiting).unwrap_or_default();
         for note in waiting {
             let seen = Observed { closures: self.seen.closures.clone(), by: Some(note.done.clone()) };
             self.record(&rollout, &Event::ClosureObserved(seen));
             if self.disk.is_some() {
                 return;
             }
-            hook::taken(&note);
+            if let Some(spool) = &mut self.hook {
+                spool.taken(&note);
+            }
         }
     }
 }

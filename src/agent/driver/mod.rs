@@ -24,6 +24,7 @@ pub mod due;
 use crate::agent::driver::link::Link;
 use crate::agent::driver::soak::Watch;
 use crate::agent::driver::work::{Done, Running, Work};
+use crate::agent::hook::Spool;
 use crate::agent::journal::Journal;
 use crate::agent::journal::content::Content;
 use crate::agent::offer::Offer;
@@ -38,7 +39,6 @@ use crate::probe::net::ProbeNet;
 use crate::probe::runner::{QUEUE, Report};
 use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
-use crate::system::place::Place;
 use crate::system::{AgentSettings, Observation, System, SystemError};
 use crate::wire::v1::agent::{HostRolloutSnapshot, Order};
 use rand::RngCore;
@@ -76,7 +76,7 @@ pub struct Driver {
     pub(crate) said: String,
     pub(crate) alive: Alive,
     pub(crate) heartbeat_floor: Duration,
-    pub(crate) hook: Option<Place>,
+    pub(crate) hook: Option<Spool>,
     pub(crate) journal: Journal,
     /// Why the journal could not be written last, and when it is tried again.
     pub(crate) disk: Option<(String, Instant)>,
@@ -134,7 +134,7 @@ impl Driver {
             said: String::new(),
             alive: parts.alive,
             heartbeat_floor: parts.heartbeat_floor,
-            hook: parts.hook,
+            hook: parts.hook.map(Spool::of),
             journal: Journal::with(parts.journal, content),
             disk: None,
             unwritten: Vec::new(),

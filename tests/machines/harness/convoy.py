@@ -21,6 +21,7 @@ Environment=PATH={path} NIX_REMOTE=daemon{leave_out}
 ExecStart={programs}/bin/convoy-agent run --config /etc/convoy/agent.json
 StateDirectory=convoy-agent convoy-identity
 StateDirectoryMode=0700
+ReadWritePaths=-/run/convoy/hook
 Restart=always
 RestartSec=1
 WatchdogSec=120

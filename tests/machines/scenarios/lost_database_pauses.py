@@ -1,4 +1,4 @@
-"""A control plane that lost its database in a rollout: hosts go on, replay, and nothing starts until an operator resumes."""
+"""A control plane lost its database in a rollout: hosts go on and replay, and nothing starts until it is resumed."""
 
 from harness.claims import END_LIMIT, committed, reaches
 from harness.wait import always, expect, same, until

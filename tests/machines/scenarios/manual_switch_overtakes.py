@@ -1,4 +1,4 @@
-"""A manual switch in a soak is not undone: the attempt is overtaken, the person's closure stays, and is shown with a name."""
+"""A manual switch in a soak is not undone: the attempt is overtaken, the closure stays, and it is shown who did it."""
 
 from harness.claims import reaches
 from harness.wait import always, expect, same, until
@@ -31,4 +31,4 @@ def run(fleet):
     same(web1.booted(), third, "it boots too")
     until("the boot is in the history", lambda: fleet.plane.events(web1, release).count("closureObserved") >= 2)
     same(seen(fleet, web1), ("ada", "switch", third), "who switched, also after a boot")
-    same(web1.says("ls /run/convoy/hook"), "", "no note is left")
+    same(web1.exec("ls /run/convoy/hook").stdout, "", "no note is left")

@@ -1,4 +1,4 @@
-"""An agent whose state was replaced by an older copy: its journal is fenced, and its next release converges in a new one."""
+"""An older copy of an agent's state is put back: its journal is fenced, and the next release converges in a new one."""
 
 from harness.claims import committed
 from harness.rewound import rewind

@@ -1,4 +1,4 @@
-"""A host that was invited before a pause, and did not hear of it, gets no permit and starts nothing until the resume."""
+"""A host that was invited before a pause, and did not hear of it, gets no permit and starts nothing in the pause."""
 
 from harness.claims import committed
 from harness.invited import ask_after_a_pause

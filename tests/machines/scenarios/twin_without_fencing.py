@@ -1,4 +1,4 @@
-"""Twin: with an older journal not fenced, what its host says next is taken for old news: its release never starts."""
+"""Twin: with an older journal not fenced, what its host says is taken for old news: the next release never starts."""
 
 from harness.claims import committed
 from harness.rewound import rewind

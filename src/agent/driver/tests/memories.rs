@@ -360,8 +360,8 @@ async fn a_note_waits_for_a_journal_that_takes_it() {
     let place = Place::below(world.spool.path());
     hook::note(&place, &world.prior, &Around::default(), Timestamp(1)).unwrap();
     world.pass(100).await;
-    assert_eq!(hook::waiting(&place).len(), 1, "no attempt carries it yet");
+    assert_eq!(hook::Spool::of(place.clone()).waiting().len(), 1, "no attempt carries it yet");
     world.plane.order(1, Act::Start);
     world.until_it("the note", |world| world.plane.kinds().contains(&"closureObserved".to_owned())).await;
-    assert_eq!(hook::waiting(&place), []);
+    assert_eq!(hook::Spool::of(place.clone()).waiting(), []);
 }
