@@ -1,15 +1,18 @@
 //! The hook of activation scripts: notes who activated what, for the agent to report. It needs no network, and can
 //! neither fail nor delay a switch.
 
+use crate::model::facts::Activation;
 use crate::model::id::Closure;
 use crate::model::time::Timestamp;
 use crate::system::links;
 use crate::system::place::Place;
 use crate::wire::text;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 /// The most notes that wait: more only say what the links say too.
 const MOST_NOTES: usize = 64;
@@ -35,6 +38,13 @@ pub struct Note {
     pub who: String,
     /// When, in milliseconds of wall time.
     pub at_ms: i64,
+}
+
+impl From<Note> for Activation {
+    fn from(note: Note) -> Self {
+        let Note { v: _, closure, action, boot, who, at_ms } = note;
+        Self { closure, action, boot, who, at: Timestamp(at_ms) }
+    }
 }
 
 /// What the environment of an activation says of it.
@@ -99,24 +109,62 @@ pub fn note(place: &Place, closure: &Closure, around: &Around, at: Timestamp) ->
     fs::rename(&beside, spool.join(format!("{name}.json")))
 }
 
-/// Takes the notes that wait, oldest first, without those of Convoy's own acts; each is taken once.
-#[must_use]
-pub fn take(place: &Place) -> Vec<Note> {
-    let Ok(entries) = fs::read_dir(place.hook_spool()) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|end| end == "json"));
-    paths.sort();
-    let mut notes = Vec::new();
-    for path in paths {
-        let small = fs::symlink_metadata(&path).is_ok_and(|file| file.is_file() && file.len() <= MAX_NOTE);
-        let read = small.then(|| fs::read_to_string(&path).ok()).flatten();
-        notes.extend(read.and_then(|text| serde_json::from_str::<Note>(&text).ok()));
-        if let Err(why) = fs::remove_file(&path) {
+/// A note that waits, and its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What it says.
+    pub done: Activation,
+    path: PathBuf,
+}
+
+/// The spool as the agent reads it.
+#[derive(Debug)]
+pub struct Spool {
+    place: Place,
+    /// What was dealt with and could not be removed: told once, and not at every look.
+    stuck: BTreeSet<PathBuf>,
+}
+
+impl Spool {
+    /// Takes up the spool of a machine.
+    #[must_use]
+    pub fn of(place: Place) -> Self {
+        Self { place, stuck: BTreeSet::new() }
+    }
+
+    /// Lists the notes that wait, oldest first. Rubbish, and notes of Convoy's own acts, are no news: they are dropped.
+    pub fn waiting(&mut self) -> Vec<Waiting> {
+        let Ok(entries) = fs::read_dir(self.place.hook_spool()) else { return Vec::new() };
+        let mut paths: Vec<_> = entries.flatten().take(MOST_NOTES * 2).map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|end| end == "json") && !self.stuck.contains(path));
+        paths.sort();
+        let mut notes = Vec::new();
+        for path in paths {
+            match read(&path).filter(|note| note.who != OWN) {
+                Some(note) => notes.push(Waiting { done: note.into(), path }),
+                None => self.remove(&path),
+            }
+        }
+        notes
+    }
+
+    /// Takes a note out of the spool, once it is in the journal.
+    pub fn taken(&mut self, waiting: &Waiting) {
+        self.remove(&waiting.path);
+    }
+
+    fn remove(&mut self, path: &Path) {
+        if let Err(why) = fs::remove_file(path) {
             tracing::warn!("a note of the hook stays: {}: {why}", path.display());
+            self.stuck.insert(path.to_owned());
         }
     }
-    notes.retain(|note| note.who != OWN);
-    notes
+}
+
+fn read(path: &Path) -> Option<Note> {
+    let small = fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_NOTE);
+    let text = small.then(|| fs::read_to_string(path).ok()).flatten()?;
+    serde_json::from_str(&text).ok()
 }
 
 /// Says what speaks against a closure that is about to be activated by hand; `None` when nothing is known.
@@ -142,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_says_who_and_is_taken_once() {
+    fn a_note_says_who_and_waits_until_it_is_taken() {
         let (_dir, place) = place();
         let by = |user: &str| Around {
             action: Some("switch".to_owned()),
@@ -151,10 +199,14 @@ mod tests {
         };
         note(&place, &closure(), &by("bob"), Timestamp(2)).unwrap();
         note(&place, &closure(), &by("alice"), Timestamp(1)).unwrap();
-        let notes = take(&place);
-        let who: Vec<_> = notes.iter().map(|note| (note.who.as_str(), note.action.as_str())).collect();
+        let mut spool = Spool::of(place.clone());
+        let notes = spool.waiting();
+        let who: Vec<_> = notes.iter().map(|note| (note.done.who.as_str(), note.done.action.as_str())).collect();
         assert_eq!(who, [("alice", "switch"), ("bob", "switch")]);
-        assert!(take(&place).is_empty());
+        assert_eq!(spool.waiting(), notes, "they wait until they are taken");
+        notes.iter().for_each(|note| spool.taken(note));
+        assert!(spool.waiting().is_empty());
+        assert_eq!(fs::read_dir(place.hook_spool()).unwrap().count(), 0);
     }
 
     #[test]
@@ -162,9 +214,10 @@ mod tests {
         let (_dir, place) = place();
         let around = Around { cgroup: "0::/system.slice/convoy-switch.service\n".to_owned(), ..Around::default() };
         note(&place, &closure(), &around, Timestamp(1)).unwrap();
-        assert!(take(&place).is_empty());
+        assert!(Spool::of(place.clone()).waiting().is_empty());
+        assert_eq!(fs::read_dir(place.hook_spool()).unwrap().count(), 0, "it is dropped");
         note(&place, &closure(), &Around::default(), Timestamp(2)).unwrap();
-        assert_eq!(take(&place)[0].who, "the boot");
+        assert_eq!(Spool::of(place.clone()).waiting()[0].done.who, "the boot");
     }
 
     #[test]
@@ -174,8 +227,8 @@ mod tests {
             note(&place, &closure(), &Around::default(), Timestamp(at)).unwrap();
         }
         fs::write(place.hook_spool().join("rubbish.json"), "{").unwrap();
-        assert_eq!(take(&place).len(), MOST_NOTES);
-        assert!(take(&place).is_empty());
+        assert_eq!(Spool::of(place.clone()).waiting().len(), MOST_NOTES);
+        assert!(!place.hook_spool().join("rubbish.json").exists());
     }
 
     #[test]
@@ -186,5 +239,17 @@ mod tests {
         fs::write(place.helper_state().join("quarantine"), format!("{}\n", closure())).unwrap();
         assert!(warning(&place, closure().as_str()).unwrap().contains("failed"));
         assert_eq!(warning(&place, "/nix/store/other"), None);
+    }
+
+    #[test]
+    fn a_note_that_can_not_be_removed_is_told_once() {
+        let (_dir, place) = place();
+        note(&place, &closure(), &Around::default(), Timestamp(1)).unwrap();
+        let mut spool = Spool::of(place.clone());
+        let gone = spool.waiting().remove(0);
+        fs::remove_file(&gone.path).unwrap();
+        spool.taken(&gone);
+        note(&place, &closure(), &Around::default(), Timestamp(1)).unwrap();
+        assert_eq!(spool.waiting(), []);
     }
 }

@@ -30,6 +30,7 @@ use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
 use crate::runtime::signals::Shutdown;
 use crate::system::System;
+use crate::system::place::Place;
 use rand::RngCore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +73,8 @@ pub struct Parts {
     pub say: Say,
     /// Heartbeats come no more often than this.
     pub heartbeat_floor: Duration,
+    /// Where the hook of activation scripts leaves its notes; `None` on a simulated machine.
+    pub hook: Option<Place>,
     /// Stamped at each turn of the loop: without one for [`STALL`] the agent is stuck.
     pub alive: Alive,
     /// Asked for the end.

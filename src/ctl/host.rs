@@ -11,6 +11,7 @@ use crate::ctl::token::RevokeRecord;
 use crate::model::id::HostName;
 use crate::model::identity::Identity;
 use crate::model::time::Timestamp;
+use crate::wire::v1::event::activation::ActivationJson;
 use crate::wire::v1::operator::HostView;
 
 /// Verbs about hosts.
@@ -114,6 +115,12 @@ fn note(host: &HostView) -> String {
     [lost, held, cloned, drift].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+/// Says who activated something there, other than Convoy.
+fn activated(done: &ActivationJson, now: Timestamp) -> String {
+    let ActivationJson { closure: path, action, boot: _, who, at } = done;
+    format!("{} by {who} ({action}), {}", closure(path.as_str()), from_now(*at, now))
+}
+
 fn render(host: &HostView, now: Timestamp) -> String {
     let or_unknown = |path: &Option<String>| path.clone().unwrap_or_else(|| "unknown".to_owned());
     let mut shown = vec![
@@ -124,6 +131,7 @@ fn render(host: &HostView, now: Timestamp) -> String {
         ("default", or_unknown(&host.default)),
         ("agent", if host.agent_version.is_empty() { "unknown".to_owned() } else { host.agent_version.clone() }),
     ];
+    shown.extend(host.activated.as_ref().map(|done| ("activated", activated(done, now))));
     shown.extend(host.operator_hold.clone().map(|why| ("held", why)));
     shown.extend(host.cloned.clone().map(|why| ("cloned", why)));
     if !host.quarantined.is_empty() {
@@ -142,6 +150,7 @@ fn render(host: &HostView, now: Timestamp) -> String {
 mod tests {
     use crate::ctl::host::{list, render};
     use crate::model::time::Timestamp;
+    use crate::wire::v1::event::activation::ActivationJson;
     use crate::wire::v1::operator::HostView;
     use chrono::DateTime;
 
@@ -156,6 +165,7 @@ mod tests {
             operator_hold: Some("disk swap".into()),
             cloned: None,
             identity: None,
+            activated: None,
             quarantined: vec!["/nix/store/x".into(), "/nix/store/y".into()],
             attempts: Vec::new(),
         }
@@ -167,6 +177,16 @@ mod tests {
         assert!(text.contains("5s ago"), "{text}");
         assert!(text.contains("held: disk swap; boots something else"), "{text}");
         assert_eq!(list(&[], Timestamp(0)), "no hosts\n");
+    }
+
+    #[test]
+    fn who_switched_by_hand_is_shown() {
+        assert!(!render(&host(), Timestamp(15_000)).contains("activated"));
+        let closure = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a".parse().unwrap();
+        let (action, boot, who) = ("switch".to_owned(), String::new(), "ada".to_owned());
+        let done = ActivationJson { closure, action, boot, who, at: DateTime::from_timestamp(5, 0).unwrap() };
+        let text = render(&HostView { activated: Some(done), ..host() }, Timestamp(15_000));
+        assert!(text.contains("by ada (switch), 10s ago"), "{text}");
     }
 
     #[test]

@@ -124,6 +124,21 @@ pub struct Closures {
     pub default: Option<Closure>,
 }
 
+/// An activation that Convoy did not do itself, as the hook on the host noted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// What was activated.
+    pub closure: Closure,
+    /// `switch`, `test`, … or `boot` for the machine's own start.
+    pub action: String,
+    /// The boot that it happened in; empty where that could not be read.
+    pub boot: String,
+    /// Who did it, as far as the machine knows.
+    pub who: String,
+    /// When, on the host's wall clock.
+    pub at: Timestamp,
+}
+
 /// Why a host itself holds an attempt back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostHold {

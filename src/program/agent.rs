@@ -276,6 +276,7 @@ async fn live(config: Config) -> Result<(), String> {
         net: crate::agent::real_net(),
         say: Box::new(move |line| board.say(line)),
         heartbeat_floor: config.heartbeat_floor,
+        hook: config.simulate.is_none().then(Place::real),
         alive,
         stop,
     };

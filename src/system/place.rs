@@ -52,10 +52,10 @@ impl Place {
         self.at("/nix/var/nix/profiles/system")
     }
 
-    /// The profile that gives a trial boot its entry.
+    /// The profile that gives a trial boot its entry. GRUB on NixOS skips names with anything but letters, digits, `_`.
     #[must_use]
     pub fn trial_profile(&self) -> PathBuf {
-        self.at("/nix/var/nix/profiles/system-profiles/convoy-trial")
+        self.at("/nix/var/nix/profiles/system-profiles/convoy_trial")
     }
 
     /// Where root pins what an attempt needs.

@@ -2,10 +2,10 @@
 //! files are read as the same values. With `CONVOY_BLESS=1` the files are written anew; look at the difference.
 
 use chrono::{DateTime, Utc};
-use convoy::model::facts::{Closures, HostHold, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
+use convoy::model::facts::{Activation, Closures, HostHold, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
 use convoy::model::fleet::{OnFailure, RebootPolicy};
 use convoy::model::host_rollout::{
-    Adoption, Event, HostRollout, HostRolloutState, Memory, Phase, Probe, Reboots, Soaking, Terms,
+    Adoption, Event, HostRollout, HostRolloutState, Memory, Observed, Phase, Probe, Reboots, Soaking, Terms,
 };
 use convoy::model::id::{Attempt, BootId, Closure};
 use convoy::model::time::{Stamp, Timestamp};
@@ -238,6 +238,11 @@ fn dispatch() -> Dispatch {
     Dispatch { tag: "7f3a".to_owned(), orders: acts.into_iter().map(order).collect() }
 }
 
+fn activation() -> Activation {
+    let (boot, at) = ("6f9619ff-8b86-4d11-b42d-00cf4fc964ff".to_owned(), Timestamp(1_778_000_000_000));
+    Activation { closure: closure("26.05"), action: "switch".to_owned(), boot, who: "ada".to_owned(), at }
+}
+
 /// One of each kind of event, with everything in it that may be there.
 fn events() -> Vec<Event> {
     let closures = Closures { running: Some(closure("26.05")), booted: None, default: Some(closure("25.11")) };
@@ -271,7 +276,8 @@ fn events() -> Vec<Event> {
         Event::Cancelled("superseded by stable@2026-05.43".to_owned()),
         Event::Adopted(Box::new(Adoption { source: Memory::Snapshot, state: soaking() })),
         Event::HistoryLost { journal: "0123456789abcdef0123456789abcdef".parse().unwrap(), from: 7, to: Some(39) },
-        Event::ClosureObserved(closures),
+        Event::ClosureObserved(Observed { closures: closures.clone(), by: None }),
+        Event::ClosureObserved(Observed { closures, by: Some(activation()) }),
     ]
 }
 

@@ -84,7 +84,7 @@ fn a_trial_boots_once_and_leaves_the_default() {
     let world = ordered();
     let calls = world.script.lock().unwrap().calls.clone();
     let at = |part: &str| calls.iter().position(|call| call.contains(part)).unwrap();
-    assert!(at("convoy-trial --set") < at("switch-to-configuration boot"));
+    assert!(at("convoy_trial --set") < at("switch-to-configuration boot"));
     assert!(at("switch-to-configuration boot") < at("bootctl set-oneshot trial.conf"));
     assert!(at("bootctl set-oneshot") < at("systemctl reboot"));
     assert!(world.helper.defaults(&closure('a')).are(&closure('a')), "the default stays the prior");

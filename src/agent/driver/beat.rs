@@ -2,9 +2,10 @@
 
 use crate::agent::driver::work::{Outcome, Work};
 use crate::agent::driver::{Driver, within};
+use crate::agent::hook::Spool;
 use crate::client::{ClientError, agent};
 use crate::model::facts::HostHold;
-use crate::model::host_rollout::Event;
+use crate::model::host_rollout::{Event, Observed};
 use crate::wire::v1::agent::{HeartbeatRequest, HeartbeatResponse, RolloutReport};
 use crate::wire::v1::event::{HostHoldBody, StampBody};
 use rand::Rng;
@@ -109,6 +110,7 @@ impl Driver {
         }
         self.snapshots = answer.bootstrap_rollouts;
         self.adopt_snapshots();
+        self.report_activations();
         self.observe_closures();
     }
 
@@ -140,7 +142,24 @@ impl Driver {
         let target = Some(&progress.terms.target);
         let expected = told.is_none() && seen.running.as_ref() == target && seen.default.as_ref() == target;
         if progress.is_final() && !expected && told != Some(&seen) {
+            self.record(&rollout, &Event::ClosureObserved(Observed { closures: seen, by: None }));
+        }
+    }
+
+    /// Records what the hook noted, each with the attempt that is the newest: in the journal first, then out of the
+    /// spool. Without any attempt the notes wait; the spool holds so many and no more.
+    fn report_activations(&mut self) {
+        let Some(rollout) = self.journal.book().newest(1).pop() else { return };
+        let waiting = self.hook.as_mut().map(Spool::waiting).unwrap_or_default();
+        for note in waiting {
+            let seen = Observed { closures: self.seen.closures.clone(), by: Some(note.done.clone()) };
             self.record(&rollout, &Event::ClosureObserved(seen));
+            if self.disk.is_some() {
+                return;
+            }
+            if let Some(spool) = &mut self.hook {
+                spool.taken(&note);
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod due;
 use crate::agent::driver::link::Link;
 use crate::agent::driver::soak::Watch;
 use crate::agent::driver::work::{Done, Running, Work};
+use crate::agent::hook::Spool;
 use crate::agent::journal::Journal;
 use crate::agent::journal::content::Content;
 use crate::agent::offer::Offer;
@@ -75,6 +76,7 @@ pub struct Driver {
     pub(crate) said: String,
     pub(crate) alive: Alive,
     pub(crate) heartbeat_floor: Duration,
+    pub(crate) hook: Option<Spool>,
     pub(crate) journal: Journal,
     /// Why the journal could not be written last, and when it is tried again.
     pub(crate) disk: Option<(String, Instant)>,
@@ -132,6 +134,7 @@ impl Driver {
             said: String::new(),
             alive: parts.alive,
             heartbeat_floor: parts.heartbeat_floor,
+            hook: parts.hook.map(Spool::of),
             journal: Journal::with(parts.journal, content),
             disk: None,
             unwritten: Vec::new(),

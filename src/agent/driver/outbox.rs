@@ -6,6 +6,7 @@ use crate::agent::driver::work::{Outcome, Work};
 use crate::client::{ClientError, agent};
 use crate::model::host_rollout::HostRollout;
 use crate::model::id::RolloutId;
+use crate::runtime::guard::Guard;
 use crate::wire::v1::agent::{EventsRequest, EventsResponse, MAX_AGENT_BODY, MAX_EVENTS};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,8 @@ impl Driver {
         if let Some(why) = fenced {
             return Some(why.to_owned());
         }
-        (held > last).then(|| format!("the control plane holds event {held} of this journal, which ends at {last}"))
+        (held > last && !Guard::Fencing.left_out())
+            .then(|| format!("the control plane holds event {held} of this journal, which ends at {last}"))
     }
 
     /// Goes on in a new journal.

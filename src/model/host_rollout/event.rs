@@ -1,6 +1,6 @@
 //! What can happen to an attempt.
 
-use crate::model::facts::{Closures, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
+use crate::model::facts::{Activation, Closures, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
 use crate::model::host_rollout::HostRollout;
 use crate::model::id::{Closure, JournalId, ProbeName};
 use crate::model::time::Stamp;
@@ -86,7 +86,16 @@ pub enum Event {
         to: Option<u64>,
     },
     /// An activation by whomever, seen by the hook or by looking.
-    ClosureObserved(Closures),
+    ClosureObserved(Observed),
+}
+
+/// What a host runs, and who saw to that where the hook noted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// What it runs, booted and would boot.
+    pub closures: Closures,
+    /// The activation, when the hook told of one.
+    pub by: Option<Activation>,
 }
 
 /// A state taken over, and from which memory.

@@ -24,7 +24,7 @@ pub mod running;
 pub mod ended;
 pub mod deadline;
 
-pub use crate::model::host_rollout::event::{Adoption, Event, Memory};
+pub use crate::model::host_rollout::event::{Adoption, Event, Memory, Observed};
 pub use crate::model::host_rollout::phase::{
     Activating, Cancelled, Converged, Deferred, Failed, Pending, Phase, Probe, Reverted, Rollback, Soaking, Staging,
 };

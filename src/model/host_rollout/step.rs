@@ -1,9 +1,11 @@
 //! How an attempt moves: total over every state and event.
 
 use crate::model::effect::{Alert, Effect};
-use crate::model::facts::{Closures, Verdict};
+use crate::model::facts::Verdict;
 use crate::model::fleet::OnFailure;
-use crate::model::host_rollout::{Event, Failed, HostRollout, Phase, Rollback, Step, ended, running, waiting};
+use crate::model::host_rollout::{
+    Event, Failed, HostRollout, Observed, Phase, Rollback, Step, ended, running, waiting,
+};
 use crate::model::id::Closure;
 use crate::model::time::Stamp;
 use std::time::Duration;
@@ -87,11 +89,12 @@ pub(crate) fn into_phase(state: &HostRollout, phase: Phase, effects: Vec<Effect>
     moved(HostRollout { phase, ..state.clone() }, effects)
 }
 
-fn observed(state: &HostRollout, seen: &Closures) -> Step {
-    if state.observed.as_ref() == Some(seen) {
+fn observed(state: &HostRollout, seen: &Observed) -> Step {
+    // Who activated something is news also where it changed nothing.
+    if state.observed.as_ref() == Some(&seen.closures) && seen.by.is_none() {
         return Step::Ignored("seen before");
     }
-    moved(HostRollout { observed: Some(seen.clone()), ..state.clone() }, vec![])
+    moved(HostRollout { observed: Some(seen.closures.clone()), ..state.clone() }, vec![])
 }
 
 /// Takes over a state from another memory. A final state stays, except one that was cancelled in the belief

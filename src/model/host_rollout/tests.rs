@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::facts::{ProbeMode, ProbeOutcome, Verdict};
+use crate::model::facts::{Activation, ProbeMode, ProbeOutcome, Verdict};
 use crate::model::host_rollout::deadline::{Due, deadline};
 use crate::model::host_rollout::running::Health;
 use crate::model::host_rollout::step::{PERMIT_LIFE, step};
@@ -255,7 +255,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Cancelled("by ada".into())),
         1 => Just(Event::HistoryLost { journal: JournalId::new("0".repeat(32)).unwrap(), from: 1, to: None }),
         1 => any_closure().prop_map(|seen| {
-            Event::ClosureObserved(Closures { running: Some(seen), booted: None, default: None })
+            let closures = Closures { running: Some(seen), booted: None, default: None };
+            Event::ClosureObserved(Observed { closures, by: None })
         }),
     ]
 }
@@ -384,4 +385,16 @@ proptest! {
             state = *next;
         }
     }
+}
+
+#[test]
+fn who_activated_something_is_news_also_where_nothing_changed() {
+    let closure: Closure = format!("/nix/store/{}-seen", "b".repeat(32)).parse().unwrap();
+    let closures = Closures { running: Some(closure.clone()), booted: None, default: None };
+    let known = HostRollout { observed: Some(closures.clone()), ..opened() };
+    let seen = |by| Event::ClosureObserved(Observed { closures: closures.clone(), by });
+    assert!(matches!(step(&known, &seen(None), &at(0, 1)), Step::Ignored(_)));
+    let (action, boot, who) = ("switch".to_owned(), String::new(), "ada".to_owned());
+    let done = Activation { closure, action, boot, who, at: Timestamp(0) };
+    assert!(matches!(step(&known, &seen(Some(done)), &at(0, 1)), Step::Moved(state, _) if *state == known));
 }

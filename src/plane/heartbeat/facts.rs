@@ -1,6 +1,6 @@
 //! What a heartbeat says of its host: kept when it is new, and what follows from a host that drifted.
 
-use crate::model::facts::{Closures, HostHold};
+use crate::model::facts::{Activation, Closures, HostHold};
 use crate::model::fleet::OnDrift;
 use crate::model::host_rollout::{Phase, Rollback};
 use crate::model::id::{Closure, HostName};
@@ -15,6 +15,8 @@ use serde_json::json;
 
 /// How many quarantined closures of a host are kept: more than one heartbeat names, so that none goes and comes again.
 const KEPT_QUARANTINES: usize = 2 * MAX_QUARANTINED;
+/// The action of an activation by the machine's own start.
+const BOOT: &str = "boot";
 /// What a hold for drift begins with, so that `resolve` knows it.
 pub const DRIFT: &str = "drift: ";
 
@@ -84,6 +86,21 @@ impl Desk<'_> {
             self.put_host(row, &body)?;
         }
         Ok(())
+    }
+
+    /// Keeps who activated what, for the operator. A boot into what somebody had activated before says nothing new of
+    /// who that was.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn keep_activation(&mut self, host: &HostName, done: Activation) -> Done<()> {
+        let (row, mut body) = self.host(host)?;
+        let known = body.activated.as_ref();
+        if done.action == BOOT && known.is_some_and(|known| known.closure == done.closure) {
+            return Ok(());
+        }
+        body.activated = Some(done);
+        self.put_host(row, &body)
     }
 
     /// A host has drifted when it is in no attempt and runs something else than what its newest one left there:

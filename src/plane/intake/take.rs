@@ -1,6 +1,6 @@
 //! One event of an agent: its place in the journal, then its place in the host's attempt.
 
-use crate::model::host_rollout::{Event, HostRollout};
+use crate::model::host_rollout::{Event, HostRollout, Observed};
 use crate::model::id::{Attempt, Author, RolloutId};
 use crate::model::time::Stamp;
 use crate::plane::advance::is_preparing;
@@ -90,6 +90,12 @@ impl Desk<'_> {
 
     fn take_new(&mut self, row: &EventRow, sent: &EventEnvelope) -> Done<Taken> {
         let applied = self.try_apply(row, sent)?;
+        // True of the host whatever became of the attempt that carries it.
+        if let (Some(host), Ok(Event::ClosureObserved(Observed { by: Some(done), .. }))) =
+            (&row.host, Event::try_from(sent.event.clone()))
+        {
+            self.keep_activation(host, done)?;
+        }
         if !is_question(row) {
             return Ok(Taken { refused: applied.err(), permit: None });
         }

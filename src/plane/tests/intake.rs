@@ -1,7 +1,9 @@
 //! Events: once, in order; what contradicts fences, what can't apply is kept and blocks nothing.
 
-use crate::model::host_rollout::{Event, HostRollout, Terms};
-use crate::model::id::Attempt;
+use crate::model::facts::{Activation, Closures};
+use crate::model::host_rollout::{Event, HostRollout, Observed, Terms};
+use crate::model::id::{Attempt, Closure};
+use crate::model::time::Timestamp;
 use crate::plane::tests::host::Host;
 use crate::plane::tests::trial::{Trial, closure, rollout};
 use crate::wire::v1::event::EventBody;
@@ -226,4 +228,43 @@ async fn a_batch_that_is_too_long_is_refused_whole() {
     let body = serde_json::to_value(a.batch(events)).unwrap();
     let (status, answer) = trial.as_host("a", "/v1/agent/events", Some(&body)).await;
     assert_eq!((status, answer["code"].as_str()), (400, Some("batch_too_long")));
+}
+
+/// What a host says of an activation by somebody else.
+fn activated(path: &str, action: &str, who: &str) -> Event {
+    let closure = Closure::new(path).unwrap();
+    let closures = Closures { running: Some(closure.clone()), booted: None, default: None };
+    let (action, boot, who, at) = (action.to_owned(), "boot-a".to_owned(), who.to_owned(), Timestamp(5_000));
+    Event::ClosureObserved(Observed { closures, by: Some(Activation { closure, action, boot, who, at }) })
+}
+
+/// Who is shown to have activated what there.
+async fn shown(trial: &Trial) -> (String, String) {
+    let (_, host) = trial.get("/v1/hosts/a").await;
+    let word = |key: &str| host["activated"][key].as_str().unwrap_or_default().to_owned();
+    (word("who"), word("closure"))
+}
+
+#[tokio::test]
+async fn who_switched_a_host_by_hand_is_shown_and_a_boot_into_it_changes_nothing() {
+    let trial = Trial::new().await;
+    let mut a = soaking(&trial).await;
+    assert_eq!(shown(&trial).await, (String::new(), String::new()));
+    let (by_hand, other) = (closure("7", "a"), closure("8", "a"));
+    a.say(&trial, "stable@1", &[activated(&by_hand, "switch", "ada")]).await;
+    assert_eq!(shown(&trial).await, ("ada".to_owned(), by_hand.clone()));
+    a.say(&trial, "stable@1", &[activated(&by_hand, "boot", "the boot")]).await;
+    assert_eq!(shown(&trial).await, ("ada".to_owned(), by_hand));
+    a.say(&trial, "stable@1", &[activated(&other, "boot", "the boot")]).await;
+    assert_eq!(shown(&trial).await, ("the boot".to_owned(), other));
+}
+
+#[tokio::test]
+async fn who_switched_a_host_is_kept_also_when_the_attempt_is_over() {
+    let trial = Trial::new().await;
+    let mut a = soaking(&trial).await;
+    let by_hand = closure("7", "a");
+    let answer = a.say(&trial, "stable@99", &[activated(&by_hand, "test", "ada")]).await;
+    assert_eq!(answer.refused.len(), 1);
+    assert_eq!(shown(&trial).await, ("ada".to_owned(), by_hand));
 }

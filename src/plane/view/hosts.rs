@@ -8,6 +8,7 @@ use crate::plane::error::Done;
 use crate::plane::permit::in_flight;
 use crate::plane::silence::Judged;
 use crate::store::rows::RecordRow;
+use crate::wire::v1::event::activation::ActivationJson;
 use crate::wire::v1::operator::{AttemptView, HostView, MAX_PAGE, Page};
 use crate::wire::v1::release::date;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ impl Desk<'_> {
             operator_hold: body.operator_hold,
             cloned: body.cloned,
             identity: self.host_identity(name)?,
+            activated: body.activated.as_ref().map(ActivationJson::from),
             quarantined: body.quarantined.iter().map(ToString::to_string).collect(),
             attempts,
         })

@@ -17,14 +17,14 @@ const READ_ONLY: [&str; 4] = ["btrfs", "zfs", "bcachefs", "f2fs"];
 pub(super) fn default(mount: &Path) -> Option<Closure> {
     let menu = fs::read_to_string(mount.join("grub/grub.cfg")).ok()?;
     let number: usize = default_of(&menu)?.parse().ok()?;
-    entries(&menu).into_iter().nth(number)?
+    entries(&menu).into_iter().find(|(path, _)| *path == [number])?.1
 }
 
 /// Boots the entry of a closure just once; `None` when the menu has none.
 pub(super) fn oneshot(mount: &Path, closure: &Closure) -> Option<ExecSpec> {
     let menu = fs::read_to_string(mount.join("grub/grub.cfg")).ok()?;
-    let number = entries(&menu).iter().position(|entry| entry.as_ref() == Some(closure))?;
-    let args = vec![format!("--boot-directory={}", mount.display()).into(), number.to_string().into()];
+    let (path, _) = entries(&menu).into_iter().find(|(_, entry)| entry.as_ref() == Some(closure))?;
+    let args = vec![format!("--boot-directory={}", mount.display()).into(), written(&path).into()];
     Some(call("grub-reboot", args))
 }
 
@@ -69,30 +69,57 @@ fn default_of(menu: &str) -> Option<String> {
     plain.next_back().map(str::to_owned)
 }
 
-/// The menu's entries in order, with the closure of each; what lies in a submenu is not counted.
-fn entries(menu: &str) -> Vec<Option<Closure>> {
-    let mut found: Vec<Option<Closure>> = Vec::new();
-    let mut depth = 0_usize;
-    let mut outer = false;
+/// An entry: the numbers that lead to it, through its submenus, and the closure that it boots.
+type Entry = (Vec<usize>, Option<Closure>);
+
+/// What a brace opened.
+#[derive(PartialEq, Eq)]
+enum Block {
+    Entry,
+    Submenu,
+    Other,
+}
+
+/// Lists the entries of a menu and its submenus, in order.
+fn entries(menu: &str) -> Vec<Entry> {
+    let mut found: Vec<Entry> = Vec::new();
+    let (mut blocks, mut path, mut counts) = (Vec::new(), Vec::new(), vec![0_usize]);
     for line in menu.lines().map(str::trim) {
-        let opens = line.ends_with('{');
-        if depth == 0 && opens && (line.starts_with("menuentry ") || line.starts_with("submenu ")) {
-            outer = line.starts_with("menuentry ");
-            found.push(None);
-        } else if depth == 1
-            && outer
-            && line.starts_with("linux")
-            && let Some(last @ None) = found.last_mut()
+        if line.ends_with('{') {
+            let block = match line.split(' ').next() {
+                Some("menuentry") => Block::Entry,
+                Some("submenu") => Block::Submenu,
+                Some(_) | None => Block::Other,
+            };
+            if let (Block::Entry | Block::Submenu, Some(count)) = (&block, counts.last_mut()) {
+                path.push(*count);
+                *count += 1;
+            }
+            match block {
+                Block::Entry => found.push((path.clone(), None)),
+                Block::Submenu => counts.push(0),
+                Block::Other => {}
+            }
+            blocks.push(block);
+        } else if line == "}" {
+            match blocks.pop() {
+                Some(Block::Entry) => drop(path.pop()),
+                Some(Block::Submenu) => drop((path.pop(), counts.pop())),
+                Some(Block::Other) | None => {}
+            }
+        } else if line.starts_with("linux")
+            && blocks.last() == Some(&Block::Entry)
+            && let Some((_, last @ None)) = found.last_mut()
         {
             *last = init_of(line);
         }
-        if opens {
-            depth += 1;
-        } else if line == "}" {
-            depth = depth.saturating_sub(1);
-        }
     }
     found
+}
+
+/// Writes the way to an entry as GRUB reads it.
+fn written(path: &[usize]) -> String {
+    path.iter().map(usize::to_string).collect::<Vec<_>>().join(">")
 }
 
 #[cfg(test)]
@@ -135,11 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn a_one_shot_counts_a_submenu_as_one_entry() {
+    fn a_one_shot_counts_a_submenu_as_one_entry_and_looks_into_it() {
         let dir = mount();
-        let spec = oneshot(dir.path(), &closure('c')).unwrap();
-        assert_eq!(spec.args.last().unwrap(), "2");
-        assert!(oneshot(dir.path(), &closure('a')).is_none());
+        let number = |letter| oneshot(dir.path(), &closure(letter)).map(|spec| spec.args.last().unwrap().clone());
+        assert_eq!(number('b').unwrap(), "0");
+        assert_eq!(number('c').unwrap(), "2");
+        // NixOS lists the generations of a profile in a submenu of its own.
+        assert_eq!(number('a').unwrap(), "1>0");
+        assert_eq!(number('d'), None);
     }
 
     #[test]

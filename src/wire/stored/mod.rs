@@ -8,7 +8,7 @@ pub mod rollout;
 pub mod root_record;
 pub mod first_tokens;
 
-use crate::model::facts::{Closures, HostHold};
+use crate::model::facts::{Activation, Closures, HostHold};
 use crate::model::host_rollout::HostRollout;
 use crate::model::id::{BootId, Closure, JournalId};
 use crate::model::rollout::Rollout;
@@ -48,6 +48,8 @@ pub struct HostBody {
     pub agent_version: String,
     /// What it ran when it was last found drifted: told once, and not again after an operator accepted it.
     pub drifted: Option<Closure>,
+    /// Who last activated something there, other than Convoy.
+    pub activated: Option<Activation>,
     /// When an operator last said that it is one machine: what was seen before does not count against it.
     pub resolved: Option<Timestamp>,
 }

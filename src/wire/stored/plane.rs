@@ -4,6 +4,7 @@ use crate::model::facts::HostHold;
 use crate::model::id::{BootId, Closure, JournalId};
 use crate::wire::stored::{HostBody, RecordBody};
 use crate::wire::text;
+use crate::wire::v1::event::activation::ActivationJson;
 use crate::wire::v1::event::facts::{ClosuresJson, HostHoldJson};
 use crate::wire::v1::event::progress::ProgressJson;
 use crate::wire::v1::release::{date, timestamp};
@@ -35,6 +36,8 @@ pub struct HostV1 {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::option")]
     pub drifted: Option<Closure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated: Option<ActivationJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<DateTime<Utc>>,
 }
 
@@ -63,6 +66,7 @@ impl From<&HostBody> for HostV1 {
             boots: boots.collect(),
             agent_version: host.agent_version.clone(),
             drifted: host.drifted.clone(),
+            activated: host.activated.as_ref().map(ActivationJson::from),
             resolved: host.resolved.map(date),
         }
     }
@@ -81,6 +85,7 @@ impl From<HostV1> for HostBody {
             boots: body.boots.into_iter().map(|seen| (seen.boot, timestamp(seen.at))).collect(),
             agent_version: body.agent_version,
             drifted: body.drifted,
+            activated: body.activated.map(Into::into),
             resolved: body.resolved.map(timestamp),
         }
     }

@@ -1,10 +1,10 @@
 //! Arbitrary values of everything that is written as JSON, for round trips.
 
-use crate::model::facts::{Closures, HostHold, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
+use crate::model::facts::{Activation, Closures, HostHold, ProbeMode, ProbeOutcome, UnitFailure, Verdict};
 use crate::model::fleet::{InFlight, OnFailure, RebootPolicy};
 use crate::model::host_rollout::{
-    Activating, Adoption, Cancelled, Converged, Deferred, Event, Failed, HostRollout, Memory, Pending, Phase, Probe,
-    Reboots, Reverted, Rollback, Soaking, Staging, Terms,
+    Activating, Adoption, Cancelled, Converged, Deferred, Event, Failed, HostRollout, Memory, Observed, Pending, Phase,
+    Probe, Reboots, Reverted, Rollback, Soaking, Staging, Terms,
 };
 use crate::model::id::{Attempt, BootId, Closure, HostName, JournalId, ProbeName, RolloutId};
 use crate::model::rollout::{Halt, Place, Rollout, RolloutState, WaveRules};
@@ -240,31 +240,45 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             from,
             to
         }),
-        closures().prop_map(Event::ClosureObserved),
+        (closures(), of(activation())).prop_map(|(closures, by)| Event::ClosureObserved(Observed { closures, by })),
     ]
+}
+
+fn activation() -> impl Strategy<Value = Activation> {
+    let word = || "[a-z0-9-]{0,64}";
+    (closure(), word(), word(), word(), timestamp()).prop_map(|(closure, action, boot, who, at)| Activation {
+        closure,
+        action,
+        boot,
+        who,
+        at,
+    })
 }
 
 pub(crate) fn host_body() -> impl Strategy<Value = HostBody> {
     let first = (of(closures()), vec(host_hold(), 0..3), of(words()), of(words()), vec(closure(), 0..3));
-    let boots = vec((label::<BootId>(), timestamp()), 0..3);
-    (first, of(journal()), of(label()), boots, words()).prop_map(|(first, journal, boot, boots, agent_version)| {
-        let (closures, holds, operator_hold, cloned, quarantined) = first;
-        let drifted = quarantined.first().cloned();
-        let resolved = boots.first().map(|(_, at)| *at);
-        HostBody {
-            closures,
-            holds,
-            operator_hold,
-            cloned,
-            quarantined,
-            journal,
-            boot,
-            boots,
-            agent_version,
-            drifted,
-            resolved,
-        }
-    })
+    let boots = (vec((label::<BootId>(), timestamp()), 0..3), of(activation()));
+    (first, of(journal()), of(label()), boots, words()).prop_map(
+        |(first, journal, boot, (boots, activated), agent_version)| {
+            let (closures, holds, operator_hold, cloned, quarantined) = first;
+            let drifted = quarantined.first().cloned();
+            let resolved = boots.first().map(|(_, at)| *at);
+            HostBody {
+                closures,
+                holds,
+                operator_hold,
+                cloned,
+                quarantined,
+                journal,
+                boot,
+                boots,
+                agent_version,
+                drifted,
+                activated,
+                resolved,
+            }
+        },
+    )
 }
 
 pub(crate) fn record_body() -> impl Strategy<Value = RecordBody> {

@@ -6,5 +6,6 @@ pub mod event;
 pub mod identity;
 pub mod release;
 pub mod manifest;
+pub mod host;
 pub mod operator;
 pub mod error;

@@ -54,6 +54,8 @@ class Builder:
         shutil.copy(GUEST / "power-on", self.root.path / "usr/sbin/power-on")
         shutil.copy(GUEST / "bootctl", self.root.path / "usr/bin/bootctl")
         shutil.copy(GUEST / "relay", self.root.path / "usr/bin/relay")
+        for name in ("grub-menu", "grub-reboot", "grub-editenv"):
+            shutil.copy(GUEST / "grub", self.root.path / "usr/bin" / name)
         shutil.copy(GUEST / "closure.nix", self.root.path / "root/closure.nix")
 
     def add(self, folder):

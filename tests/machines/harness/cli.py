@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from harness import needs, pool, programs, scenario, table, tree
@@ -18,6 +19,8 @@ def parse(arguments):
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios to run; all when left out")
     parser.add_argument("--list", action="store_true", help="list the scenarios and what each shows")
     parser.add_argument("--core", action="store_true", help="run the core set, as CI does")
+    parser.add_argument("--guarded", action="store_true",
+                        help="run the twins with no guard left out: each has to fail, and passes when it does")
     parser.add_argument("--keep", action="store_true", help="keep the logs of scenarios that fail")
     parser.add_argument("--jobs", type=int, metavar="N",
                         help="run N at once; as many as this machine carries if not given")
@@ -31,8 +34,10 @@ def chosen(options):
     unknown = sorted(set(options.names) - {one.name for one in known})
     if unknown:
         raise Failed(f"no scenario is called {', '.join(unknown)}: see --list")
-    if options.names:
+    if options.names and not options.guarded:
         return [one for one in known if one.name in options.names]
+    if options.guarded:
+        return [replace(one, guard="") for one in known if one.guard]
     return [one for one in known if one.core or not options.core]
 
 
@@ -42,6 +47,15 @@ def report(result):
     print(f"{outcome} {result.scenario.name} ({result.seconds:.0f} s)", flush=True)
     if result.error:
         print("".join(f"    {line}\n" for line in result.error.splitlines()), end="", flush=True)
+
+
+def turned(result, options):
+    """Returns a twin's result turned round, when its guard was not left out."""
+    if not options.guarded:
+        return result
+    # So that a reader sees that it failed for the guard, and not for anything else.
+    print(f"{result.scenario.name}: {result.error}", flush=True)
+    return replace(result, error="" if result.error else "it passes with its guard in place: it shows nothing")
 
 
 def interrupt(*_):
@@ -64,7 +78,7 @@ def run(options):
     kinds = {one.programs for one in scenarios} - {""}
     built = {kind: programs.built(twin=kind == "twin") for kind in sorted(kinds)}
     machines = pool.Pool(tree.prepared(), built, options.keep, options.jobs)
-    machines.run(scenarios, lambda result: (results.append(result), report(result)))
+    machines.run(scenarios, lambda result: (results.append(turned(result, options)), report(results[-1])))
     print(f"\n{table.table(results)}")
     if options.table:
         options.table.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 import json
 
 from harness.lan import NETWORK
-from harness.plane import HEARTBEAT_MS, NUMBER, PORT
+from harness.plane import HEARTBEAT_MS, LEAVE_OUT, NUMBER, PORT
 
 PATH = "/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CONTROL_PLANE = f"http://127.0.0.1:{PORT}"
@@ -21,6 +21,7 @@ Environment=PATH={path} NIX_REMOTE=daemon{leave_out}
 ExecStart={programs}/bin/convoy-agent run --config /etc/convoy/agent.json
 StateDirectory=convoy-agent convoy-identity
 StateDirectoryMode=0700
+ReadWritePaths=-/run/convoy/hook
 Restart=always
 RestartSec=1
 WatchdogSec=120
@@ -106,7 +107,7 @@ CHECK = "#!/bin/sh\n@out@/sw/bin/convoy-agent pre-switch-check \"$1\" \"$2\" || 
 
 def units(programs, leave_out=""):
     """Returns Convoy's units; `leave_out` names a guard, for the programs that a twin runs."""
-    fill = {"path": PATH, "programs": programs, "leave_out": f" CONVOY_LEAVE_OUT={leave_out}" if leave_out else ""}
+    fill = {"path": PATH, "programs": programs, "leave_out": f" {LEAVE_OUT}={leave_out}" if leave_out else ""}
     return {
         "convoy-agent.service": AGENT.format(**fill),
         "convoy-activator.socket": SOCKET,

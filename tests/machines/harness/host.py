@@ -10,6 +10,7 @@ from harness.wait import until
 # Seconds for a switch by hand with nothing in its way.
 SWITCH_LIMIT = 120
 PAUSES = "var/lib/machine-test/pause"
+LOADER = "var/lib/machine-test/loader"
 PROFILE = "/nix/var/nix/profiles/system"
 
 
@@ -20,6 +21,8 @@ class Host:
         self.fleet, self.system, self.name = fleet, system, system.host
         # Bytes of a disk of its own, in the words of `mount`; the scenario's memory when empty.
         self.disk = ""
+        # Which boot loader it has: "systemd-boot" or "grub".
+        self.loader = "systemd-boot"
         self.closure = None
         self.root = None
         self.machine = None
@@ -34,6 +37,7 @@ class Host:
         (profiles / "system").symlink_to("system-1-link")
         (root.path / "etc/hostname").write_text(f"{self.name}\n")
         (root.path / PAUSES).mkdir(parents=True)
+        (root.path / LOADER).write_text(self.loader)
         self.fleet.chroot(root, f"{closure}/lib/install-boot-loader", closure)
         self.machine = Machine(self.name, root.path, self.fleet.lan, self.fleet.logs / f"console-{self.name}.log")
 
@@ -74,6 +78,8 @@ class Host:
 
     def default(self):
         """Returns the closure that would boot next without a one-shot."""
+        if self.loader == "grub":
+            return self.says("grub-menu default")
         listed = self.says("bootctl list --json=short | python3 -c 'import json,sys; "
                            "print(*[e[\"options\"] for e in json.load(sys.stdin) if e[\"isDefault\"]])'")
         return next((word[5:-5] for word in listed.split() if word.startswith("init=")), "")
@@ -120,11 +126,11 @@ class Host:
         """Starts a switch in a transient unit and returns at once."""
         self.exec("systemd-run", "--unit", unit, f"{closure}/bin/switch-to-configuration", action)
 
-    def switch_manually(self, closure):
-        """Does what `nixos-rebuild switch` does: fetches, sets the profile, switches."""
+    def switch_manually(self, closure, who="ada"):
+        """Does what a person's `sudo nixos-rebuild switch` does: fetches, sets the profile, switches."""
         self.fetch(closure)
         self.exec("nix-env", "--profile", PROFILE, "--set", closure)
-        return self.switch(closure, "switch")
+        return self.switch(closure, "switch", env=f"SUDO_USER={who}")
 
     def hold_switch(self, point, version):
         """Makes the switch script of a version wait at a point."""

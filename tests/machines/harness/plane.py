@@ -1,6 +1,7 @@
 """The control plane of a scenario, in a network namespace of its own, and the operator beside it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from harness.lan import NETWORK
 from harness.paths import GUEST
 from harness.wait import until
 
+# Names the guard that the programs of a twin leave out.
+LEAVE_OUT = "CONVOY_LEAVE_OUT"
 NUMBER = 2
 NAMESPACE = "plane"
 PORT = 7600
@@ -45,7 +48,9 @@ class Plane:
 
     def _spawn(self, name, *words):
         log = open(self.fleet.logs / f"{name}.log", "a")
-        return subprocess.Popen(self._in_namespace(*words), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        environment = {**os.environ, **({LEAVE_OUT: self.fleet.guard} if self.fleet.guard else {})}
+        return subprocess.Popen(self._in_namespace(*words), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                env=environment)
 
     def start(self):
         """Starts it and waits until it answers."""
@@ -86,9 +91,13 @@ class Plane:
         """Returns the state of a host in a rollout."""
         return (self.attempt(host, release) or {"state": "unknown"})["state"]
 
+    def rollout(self, release):
+        """Returns what the list says of a rollout; nothing when there is none of this name."""
+        return next((one for one in self.ask("rollout", "list") or [] if one["id"] == release), None)
+
     def rollout_state(self, release):
         """Returns the state of a rollout; nothing when there is none of this name."""
-        return next((one["state"] for one in self.ask("rollout", "list") or [] if one["id"] == release), None)
+        return (self.rollout(release) or {"state": None})["state"]
 
     def events(self, host, release):
         """Returns the names of a host's events in a rollout, in their order."""

@@ -19,11 +19,11 @@ def run(fleet):
     expect(web1.boot_id() != first_boot, "a new boot has a new id")
     same(web1.says("ls /run/machine-test /run/nixos 2>/dev/null | wc -l"), "0", "/run is fresh")
 
-    trial = "/nix/var/nix/profiles/system-profiles/convoy-trial"
+    trial = "/nix/var/nix/profiles/system-profiles/convoy_trial"
     web1.exec(f"mkdir -p $(dirname {trial}) && nix-env --profile {trial} --set {second}")
     same(web1.switch(web1.closure, "boot")[0], 0, "entries of all profiles")
     same(web1.default(), web1.closure, "the default stays the prior's while the trial gets an entry")
-    web1.exec("bootctl set-oneshot nixos-convoy-trial-generation-1.conf")
+    web1.exec("bootctl set-oneshot nixos-convoy_trial-generation-1.conf")
     web1.reboot()
     same((web1.booted(), web1.default()), (second, web1.closure), "the one-shot entry")
     web1.power_cycle()

@@ -1,4 +1,4 @@
-"""An agent that is SIGKILLed before, during and after the switch takes up where it was."""
+"""An agent that is SIGKILLed while it stages, in the switch and in the soak takes up where it was."""
 
 from harness.claims import committed, reaches
 from harness.wait import same, until
@@ -20,8 +20,12 @@ def run(fleet):
     fleet.start()
     second = fleet.offer(web1, "2")
     web1.hold_switch("activated", "2")
-    kill(web1)
+    # It can't stage as long as the Nix daemon stands still.
+    web1.exec("systemctl start nix-daemon.service; systemctl kill --signal=SIGSTOP nix-daemon.service")
     release = fleet.plane.publish("2", {web1: second}, policy={"soakMs": 10_000})
+    until("it stages", lambda: web1.says(f"pgrep --euid convoy-agent --full {second}"))
+    kill(web1)
+    web1.exec("systemctl kill --signal=SIGCONT nix-daemon.service")
     web1.wait_held("activated", "2")
     kill(web1)
     web1.let_go("activated", "2")

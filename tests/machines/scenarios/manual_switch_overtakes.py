@@ -1,11 +1,17 @@
-"""A manual switch in a soak is not undone: the attempt ends as overtaken, and the person's closure stays."""
+"""A manual switch in a soak is not undone: the attempt is overtaken, the closure stays, and it is shown who did it."""
 
 from harness.claims import reaches
-from harness.wait import always, expect, same
+from harness.wait import always, expect, same, until
 
 CONVOY = True
 CORE = True
 EMULATED = True
+
+
+def seen(fleet, host):
+    """Returns who activated what there, as the control plane shows it."""
+    done = (fleet.plane.ask("host", "show", host.name) or {}).get("activated") or {}
+    return done.get("who"), done.get("action"), done.get("closure")
 
 
 def run(fleet):
@@ -18,6 +24,11 @@ def run(fleet):
     reaches(fleet, web1, release, "Failed")
     verdict = fleet.plane.attempt(web1, release)["verdict"]
     expect("overtaken" in verdict.lower() or "switched" in verdict.lower(), f"the verdict: {verdict}")
+    until("it is said who", lambda: seen(fleet, web1) == ("ada", "switch", third))
+    expect("by ada (switch)" in fleet.plane.operate("host", "show", "web1").stdout, "also in words")
     always("the person's closure stays", lambda: (web1.running(), web1.default()) == (third, third), 20)
     web1.power_cycle()
     same(web1.booted(), third, "it boots too")
+    until("the boot is in the history", lambda: fleet.plane.events(web1, release).count("closureObserved") >= 2)
+    same(seen(fleet, web1), ("ada", "switch", third), "who switched, also after a boot")
+    same(web1.exec("ls /run/convoy/hook").stdout, "", "no note is left")

@@ -14,7 +14,8 @@ def run(fleet):
     second = fleet.offer(web1, "2")
     web1.fetch(second)
     for request in ("nonsense", "{}", '{"v":9,"request":{"kind":"status"}}', about("start", "stable@1"),
-                    about("commit", "stable@1"), about("reboot", "stable@1"), about("pat", "stable@1")):
+                    about("commit", "stable@1"), about("reboot", "stable@1", signedRelease="{}"),
+                    about("pat", "stable@1")):
         answer = ask(web1, request)
         expect(answer["kind"] in ("malformed", "unknown", "refused", "held"), f"{request} is refused: {answer}")
     for words in ([f"{second}/bin/switch-to-configuration", "test"], ["nix-env", "--profile", PROFILE, "--set", second],

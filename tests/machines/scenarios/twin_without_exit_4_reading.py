@@ -4,6 +4,7 @@ from harness.claims import FAILING, reaches
 from harness.wait import same
 
 LEFT_OUT = "exit-4"
+EMULATED = True
 
 
 def run(fleet):

@@ -241,6 +241,7 @@ fn agent_factory(n: usize, net: Arc<Net>, (seed, journal): (u64, MemoryFile)) ->
                 net: Arc::new(NoNet),
                 say: Box::new(|_| ()),
                 heartbeat_floor: Duration::from_secs(5),
+                hook: None,
                 alive: convoy::runtime::alive::Alive::new(),
                 stop,
             };

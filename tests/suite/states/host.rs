@@ -8,7 +8,7 @@ use convoy::model::host_rollout::running::Health;
 use convoy::model::host_rollout::step::{PERMIT_LIFE, step};
 use convoy::model::host_rollout::{
     Activating, Adoption, Cancelled, Converged, Deferred, Event, Failed, HostRollout, HostRolloutState, Memory,
-    Pending, Phase, Probe, Reboots, Reverted, Rollback, Soaking, Staging, Step, Terms,
+    Observed, Pending, Phase, Probe, Reboots, Reverted, Rollback, Soaking, Staging, Step, Terms,
 };
 use convoy::model::id::{Attempt, BootId, Closure, JournalId, ProbeName};
 use convoy::model::time::{Stamp, Timestamp};
@@ -203,7 +203,7 @@ pub(crate) fn events() -> Vec<(&'static str, Event, Stamp)> {
         ("Adopted: this attempt, soaking", adopted(2, true), soon()),
         ("Adopted: a later attempt, pending", adopted(3, false), soon()),
         ("HistoryLost", Event::HistoryLost { journal, from: 3, to: Some(7) }, soon()),
-        ("ClosureObserved", Event::ClosureObserved(seen), soon()),
+        ("ClosureObserved", Event::ClosureObserved(Observed { closures: seen, by: None }), soon()),
     ]
 }
 

@@ -1,9 +1,12 @@
 //! Kills and lost memories, in every state.
 
 use super::world::{FAILURE, SOAK, World, closure, name, rollout, snapshot_of};
+use crate::agent::hook::{self, Around};
 use crate::agent::journal::{Journal, Recorded};
 use crate::model::facts::Verdict;
-use crate::model::host_rollout::{Event, HostRolloutState as State, Phase};
+use crate::model::host_rollout::{Event, HostRolloutState as State, Observed, Phase};
+use crate::model::time::Timestamp;
+use crate::system::place::Place;
 use crate::system::sim::backing::Backing;
 use crate::system::sim::closure::UnitState;
 use crate::system::sim::host::SimHost;
@@ -318,4 +321,47 @@ async fn a_verdict_that_fell_before_a_kill_is_carried_out_after_it() {
         assert!(matches!(reverted.verdict, Verdict::ProbesFailed(_)));
         assert_eq!(world.running(), world.prior);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_hook_noted_is_reported_once_and_taken_out_of_the_spool() {
+    let world = World::ordered(closure("1"));
+    let place = Place::below(world.spool.path());
+    let by = |user: &str| Around {
+        action: Some("switch".to_owned()),
+        sudo_user: Some(user.to_owned()),
+        ..Around::default()
+    };
+    world.until(State::Soaking).await;
+    hook::note(&place, &world.prior, &by("ada"), Timestamp(1)).unwrap();
+    world.until(State::Converged).await;
+    hook::note(&place, &world.target, &by("bob"), Timestamp(2)).unwrap();
+    let people = |world: &World| {
+        let held = world.plane.lock().held.clone().into_values().flatten();
+        let seen = held.filter_map(|sent| {
+            let Ok(Event::ClosureObserved(Observed { by, .. })) = Event::try_from(sent.event) else { return None };
+            by.map(|done| (done.who, done.action, done.closure))
+        });
+        seen.collect::<Vec<_>>()
+    };
+    world.until_it("both notes", |world| people(world).len() == 2).await;
+    world.pass(100).await;
+    let switch = "switch".to_owned();
+    let wanted =
+        [("ada".to_owned(), switch.clone(), world.prior.clone()), ("bob".to_owned(), switch, world.target.clone())];
+    assert_eq!(people(&world), wanted);
+    assert_eq!(std::fs::read_dir(place.hook_spool()).unwrap().count(), 0);
+    world.assert_gapless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_waits_for_a_journal_that_takes_it() {
+    let world = World::start(closure("1"));
+    let place = Place::below(world.spool.path());
+    hook::note(&place, &world.prior, &Around::default(), Timestamp(1)).unwrap();
+    world.pass(100).await;
+    assert_eq!(hook::Spool::of(place.clone()).waiting().len(), 1, "no attempt carries it yet");
+    world.plane.order(1, Act::Start);
+    world.until_it("the note", |world| world.plane.kinds().contains(&"closureObserved".to_owned())).await;
+    assert_eq!(hook::Spool::of(place.clone()).waiting(), []);
 }

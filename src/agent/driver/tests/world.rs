@@ -11,6 +11,7 @@ use crate::probe::net::RealNet;
 use crate::runtime::alive::Alive;
 use crate::runtime::clock::Clock;
 use crate::runtime::signals::Shutdown;
+use crate::system::place::Place;
 use crate::system::sim::closure::{SimClosure, UnitState};
 use crate::system::sim::host::SimHost;
 use crate::system::sim::log::Act as Done;
@@ -29,6 +30,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -363,6 +365,8 @@ pub(crate) struct World {
     pub(crate) prior: Closure,
     pub(crate) target: Closure,
     pub(crate) began: Instant,
+    /// Where the hook leaves its notes.
+    pub(crate) spool: Arc<TempDir>,
 }
 
 pub(crate) fn key() -> SigningKey {
@@ -448,10 +452,12 @@ impl World {
         let file = MemoryFile::default();
         let (for_agent, for_reach, journal) = (plane.clone(), plane.clone(), file.clone());
         let starts = Arc::new(Mutex::new(0_u64));
+        let spool = Arc::new(tempfile::tempdir().unwrap());
+        let hook = Place::below(spool.path());
         let agent = move |host: SimHost<MemoryHost>| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
             let mut starts = starts.lock().unwrap();
             *starts += 1;
-            let parts = parts(host, &for_agent, &journal, *starts);
+            let parts = Parts { hook: Some(hook.clone()), ..parts(host, &for_agent, &journal, *starts) };
             Box::pin(async move { run(parts).await.unwrap() })
         };
         let around = Around {
@@ -464,7 +470,7 @@ impl World {
         let host = MemoryHost::new(setup, prior, around);
         host.add_closure(target);
         host.boot();
-        Self { host, plane, file, prior: prior_path, target: target_path, began: Instant::now() }
+        Self { host, plane, file, prior: prior_path, target: target_path, began: Instant::now(), spool }
     }
 
     /// Starts one, and orders the start.
@@ -556,6 +562,7 @@ fn parts(host: SimHost<MemoryHost>, plane: &Plane, file: &MemoryFile, start: u64
         net: Arc::new(RealNet),
         say: Box::new(|_| ()),
         heartbeat_floor: Duration::from_secs(1),
+        hook: None,
         alive: Alive::new(),
         stop,
     }

@@ -1,9 +1,10 @@
 //! The JSON of each event: the mirror of `model::host_rollout::Event`.
 
-use crate::model::host_rollout::{Adoption, Event, Memory};
+use crate::model::host_rollout::{Adoption, Event, Memory, Observed};
 use crate::model::id::{Closure, JournalId, ProbeName};
 use crate::wire::text::{self, Text};
 use crate::wire::v1::event::StampBody;
+use crate::wire::v1::event::activation::ActivationJson;
 use crate::wire::v1::event::facts::{ClosuresJson, ProbeModeJson, ProbeOutcomeJson, UnitFailureJson, VerdictJson};
 use crate::wire::v1::event::progress::ProgressJson;
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,8 @@ pub enum EventJson {
     },
     ClosureObserved {
         closures: ClosuresJson,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ActivationJson>,
     },
 }
 
@@ -153,7 +156,10 @@ impl From<&Event> for EventJson {
                 Self::Adopted { source: adoption.source.into(), progress: Box::new((&adoption.state).into()) }
             }
             Event::HistoryLost { journal, from, to } => Self::HistoryLost { journal_id: journal, from, to },
-            Event::ClosureObserved(closures) => Self::ClosureObserved { closures: (&closures).into() },
+            Event::ClosureObserved(seen) => Self::ClosureObserved {
+                closures: (&seen.closures).into(),
+                by: seen.by.as_ref().map(ActivationJson::from),
+            },
         }
     }
 }
@@ -191,7 +197,9 @@ impl From<EventJson> for Event {
                 Self::Adopted(Box::new(Adoption { source: source.into(), state: (*progress).into() }))
             }
             EventJson::HistoryLost { journal_id, from, to } => Self::HistoryLost { journal: journal_id, from, to },
-            EventJson::ClosureObserved { closures } => Self::ClosureObserved(closures.into()),
+            EventJson::ClosureObserved { closures, by } => {
+                Self::ClosureObserved(Observed { closures: closures.into(), by: by.map(Into::into) })
+            }
         }
     }
 }

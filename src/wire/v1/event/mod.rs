@@ -5,6 +5,7 @@
 //! never the message or the journal around it.
 
 pub mod facts;
+pub mod activation;
 pub mod happening;
 pub mod phase;
 pub mod progress;
