@@ -12,6 +12,7 @@ mod ctl_offline;
 mod wire;
 mod fleet_golden;
 mod unit_golden;
+mod ctl_build;
 mod ctl_fake;
 mod ctl_online;
 mod ctl_init;

@@ -9,7 +9,7 @@ use crate::trust::draft;
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is asked of the fleet: its channels, one channel's manifest, and whose systems are built from the flake.
 const QUESTION: &str = "fleet: let names = builtins.attrNames fleet.manifests; \
@@ -32,6 +32,12 @@ struct Answer {
     channels: Vec<String>,
     manifest: Option<Value>,
     systems: BTreeSet<String>,
+}
+
+/// One system that was built.
+#[derive(Debug, Deserialize)]
+struct Made {
+    outputs: BTreeMap<String, String>,
 }
 
 impl Fleet {
@@ -90,8 +96,9 @@ pub async fn build(flake: &str, fleet: &Fleet) -> anyhow::Result<()> {
     for some in built.chunks(nix::AT_ONCE) {
         let wanted: Vec<String> = some.iter().map(|(host, _)| nix::toplevel(flake, host.as_str())).collect();
         let printed = nix::nix("building the hosts' systems", nix::build(&wanted)).await?;
-        let paths: BTreeSet<&str> = printed.lines().collect();
-        if let Some((host, closure)) = some.iter().find(|(_, closure)| !paths.contains(closure.as_str())) {
+        let made: Vec<Made> = serde_json::from_str(&printed).context("nix does not say what it built")?;
+        let is_made = |closure: &str| made.iter().any(|made| made.outputs.values().any(|path| path == closure));
+        if let Some((host, closure)) = some.iter().find(|(_, closure)| !is_made(closure.as_str())) {
             let what = format!("the manifest names {closure} for {host}, and Nix built another system for it");
             return Err(Failed::new(what, "did the flake change meanwhile? run it again").into());
         }

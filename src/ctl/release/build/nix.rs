@@ -58,10 +58,10 @@ pub fn apply(installable: &str, function: &str) -> Vec<OsString> {
     words(&["eval", "--json", installable, "--apply", function])
 }
 
-/// Builds, leaves no link behind, prints the paths.
+/// Builds, leaves no link behind, and says what was built as JSON: older versions can't print the paths alone.
 #[must_use]
 pub fn build(installables: &[String]) -> Vec<OsString> {
-    with(words(&["build", "--no-link", "--print-out-paths"]), installables)
+    with(words(&["build", "--no-link", "--json"]), installables)
 }
 
 /// Says of each path, or of all below it too, how large it is.
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(line(&apply(".#a", "a: a.b")), format!("{FIRST} eval --json .#a --apply a: a.b"));
         let system = toplevel(".", "web.1");
         assert_eq!(system, ".#convoyFleet.nixosConfigurations.\"web.1\".config.system.build.toplevel");
-        assert_eq!(line(&build(&[system.clone()])), format!("{FIRST} build --no-link --print-out-paths {system}"));
+        assert_eq!(line(&build(&[system.clone()])), format!("{FIRST} build --no-link --json {system}"));
         assert_eq!(line(&sizes(&["/p".into()], false)), format!("{FIRST} path-info --json --closure-size /p"));
         assert_eq!(line(&copy("file:///c", &["/p".into()])), format!("{FIRST} copy --to file:///c /p"));
     }
