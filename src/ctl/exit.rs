@@ -2,6 +2,7 @@
 
 use crate::client::ClientError;
 use crate::client::http::BadAddress;
+use crate::ctl::release::build::nix::Failed;
 use crate::trust::TrustError;
 use std::io;
 
@@ -162,6 +163,9 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[must_use]
 pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(Mistake { hint, .. }) = error.downcast_ref() {
+        return hint.clone();
+    }
+    if let Some(Failed { hint, .. }) = error.downcast_ref() {
         return hint.clone();
     }
     if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).and_then(io_hint) {

@@ -126,8 +126,10 @@ fn carry_out(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::CheckConfig { config } => {
             let config = read(&config).map_err(wrong)?;
-            report::check(&config.host, &config.identity).map_err(|mistakes| wrong(mistakes.join("\n")))?;
+            let checked = report::check(&config.host, &config.identity);
+            let notes = checked.map_err(|mistakes| wrong(mistakes.join("\n")))?;
             println!("the settings are valid");
+            notes.iter().for_each(|note| println!("{note}"));
             Ok(())
         }
         Verb::Identity { config, json } => {

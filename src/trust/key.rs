@@ -1,13 +1,14 @@
 //! Keys as text and as files. A secret never appears in an error, a log or a `Debug`.
 
 use crate::trust::TrustError;
+use crate::trust::private::check_private;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{SECRET_KEY_LENGTH, VerifyingKey};
 use rand::CryptoRng;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The most bytes of a key file; real ones have about 100.
@@ -81,10 +82,8 @@ impl SigningKey {
     /// # Errors
     /// When it can't be read, when others can read it, and when the text is wrong.
     pub fn load(path: &Path) -> Result<Self, TrustError> {
-        let (text, mode) = read(path, MAX_KEY_FILE)?;
-        if mode & 0o077 != 0 {
-            return Err(TrustError::KeyExposed { path: path.to_owned(), mode: mode & 0o777 });
-        }
+        let (text, file) = read(path, MAX_KEY_FILE)?;
+        check_private(path, &file)?;
         Self::parse(&text)
     }
 
@@ -211,17 +210,17 @@ fn split(what: &'static str, kind: &str, text: &str) -> Result<(String, [u8; 32]
     Ok((name.to_owned(), decode(what, bytes)?))
 }
 
-/// Reads a small file, with its mode; asked of the open file, so that both belong together.
-pub(super) fn read(path: &Path, limit: usize) -> Result<(String, u32), TrustError> {
+/// Reads a small file, with what it is; asked of the open file, so that both belong together.
+pub(super) fn read(path: &Path, limit: usize) -> Result<(String, Metadata), TrustError> {
     let failed = |source: io::Error| TrustError::File { act: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode();
+    let what = file.metadata().map_err(failed)?;
     let mut text = String::new();
     let size = file.take(u64::try_from(limit + 1).unwrap_or(u64::MAX)).read_to_string(&mut text).map_err(failed)?;
     if size > limit {
         return Err(failed(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {limit} bytes"))));
     }
-    Ok((text, mode))
+    Ok((text, what))
 }
 
 /// The most bytes of a PEM file: a bundle of authorities with room.
@@ -235,15 +234,13 @@ pub fn read_pem(path: &Path) -> Result<String, TrustError> {
     Ok(read(path, MAX_PEM)?.0)
 }
 
-/// Reads a PEM file that only its owner (and root) may read.
+/// Reads a PEM file that only its owner (and root) may read, or that systemd handed to this unit alone.
 ///
 /// # Errors
 /// [`TrustError::File`], [`TrustError::KeyExposed`].
 pub fn read_secret_pem(path: &Path) -> Result<String, TrustError> {
-    let (text, mode) = read(path, MAX_PEM)?;
-    if mode & 0o077 != 0 {
-        return Err(TrustError::KeyExposed { path: path.to_owned(), mode: mode & 0o777 });
-    }
+    let (text, file) = read(path, MAX_PEM)?;
+    check_private(path, &file)?;
     Ok(text)
 }
 

@@ -11,6 +11,7 @@ pub mod authority;
 pub mod token;
 pub mod tls;
 pub mod error;
+mod private;
 pub mod key;
 pub mod keyring;
 pub mod lease;

@@ -138,7 +138,8 @@ fn files_that_can_not_be_used_are_named_with_their_setting() {
     fleet.put("server.key", "nothing");
     fails(&fleet.check(), &["private key"]);
     fs::remove_file(fleet.path("server.key")).unwrap();
-    fails(&fleet.check(), &["tlsKey", "No such file"]);
+    let later = fleet.check();
+    assert!(later.code() == 0 && later.stdout.contains("tlsKey: ") && later.stdout.contains("not there"), "{later:?}");
     other.put("ca.key", &new_key().unwrap());
     fails(&other.check(), &["issuerCertificate", "don't belong together"]);
     other.settings(|settings| drop(settings.as_object_mut().unwrap().remove("clientAuthorities")));

@@ -11,6 +11,8 @@ mod store_contract;
 mod ctl_offline;
 mod wire;
 mod fleet_golden;
+mod unit_golden;
+mod ctl_build;
 mod ctl_fake;
 mod ctl_online;
 mod ctl_init;

@@ -148,7 +148,8 @@ pub fn fitting(certificate: &str, host: &HostName, key: &Digest) -> Result<Prese
     Ok(own)
 }
 
-/// Reads a token's file; `None` where there is none (it may vanish once the host is let in).
+/// Reads a token's file; `None` where there is none (it may vanish once the host is let in), and for a blank one, which
+/// is what systemd hands over in its place.
 ///
 /// # Errors
 /// [`TrustError`] when it can't be read or is no token; never with its text.
@@ -157,7 +158,8 @@ pub fn token(path: &Path) -> Result<Option<Token>, TrustError> {
         let TrustError::Token(rule) = error else { return error };
         TrustError::Certificate { what: "token", detail: format!("{}: {rule}", path.display()) }
     };
-    there(read_secret_pem(path))?.map(|text| Token::parse(&text)).transpose().map_err(named)
+    let text = there(read_secret_pem(path))?.filter(|text| !text.trim().is_empty());
+    text.map(|text| Token::parse(&text)).transpose().map_err(named)
 }
 
 /// Looks at one file without reading it, to see whether it changed.
@@ -204,4 +206,23 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     folder.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::identity::files::token;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_blank_token_file_is_no_token_and_other_text_is_a_mistake() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        assert!(token(&path).unwrap().is_none());
+        for (text, good) in [("", true), ("\n", true), ("hello", false)] {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            assert_eq!(token(&path).is_ok_and(|token| token.is_none()), good, "{text:?}");
+        }
+    }
 }

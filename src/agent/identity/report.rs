@@ -7,11 +7,12 @@ use crate::model::time::Timestamp;
 use crate::trust::TrustError;
 use crate::trust::authority::public_digest;
 use crate::trust::certificate::chain;
-use crate::trust::key::read_pem;
+use crate::trust::key::{read_pem, read_secret_pem};
 use crate::trust::tls;
 use crate::wire::v1::release::date;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// See the module.
@@ -111,14 +112,19 @@ impl Report {
     }
 }
 
-/// Reads every file that the settings name, and says what is wrong with each; those that come later may be missing.
+/// Reads every file that the settings name, and says what is wrong with each. What is not there yet is only noted:
+/// settings are checked where a system is built, and its secrets are elsewhere.
 ///
 /// # Errors
 /// Every mistake.
-pub fn check(host: &HostName, settings: &IdentitySettings) -> Result<(), Vec<String>> {
-    let mut mistakes = Vec::new();
-    let mut note = |name: &str, done: Result<(), TrustError>| {
-        mistakes.extend(done.err().map(|why| format!("{name}: {why}")));
+pub fn check(host: &HostName, settings: &IdentitySettings) -> Result<Vec<String>, Vec<String>> {
+    let (mut mistakes, mut notes) = (Vec::new(), Vec::new());
+    let mut note = |name: &str, done: Result<(), TrustError>| match done {
+        Err(TrustError::File { path, source, .. }) if source.kind() == ErrorKind::NotFound => {
+            notes.push(format!("{name}: {} is not there yet", path.display()));
+        }
+        Err(why) => mistakes.push(format!("{name}: {why}")),
+        Ok(()) => {}
     };
     if let Some(ca) = &settings.ca {
         let read = read_pem(ca).and_then(|pem| {
@@ -127,23 +133,28 @@ pub fn check(host: &HostName, settings: &IdentitySettings) -> Result<(), Vec<Str
         });
         note("ca", read);
     }
-    let held = files_of(settings).held(host);
+    let files = files_of(settings);
     match &settings.source {
         Source::Own { token, .. } => {
-            note("identityDir", held.map(drop));
+            note("identityDir", files.held(host).map(drop));
             note("tokenFile", token.as_deref().map_or(Ok(()), |path| files::token(path).map(drop)));
         }
-        Source::Elsewhere { .. } => note(
-            "certificate and key",
-            held.and_then(|held| match held {
-                Held::Whole(_) => Ok(()),
-                Held::Key(detail, _) => Err(TrustError::Certificate { what: "host's certificate", detail }),
-                Held::Nothing => {
-                    let detail = "its file is not there".to_owned();
-                    Err(TrustError::Certificate { what: "host's private key", detail })
-                }
-            }),
-        ),
+        Source::Elsewhere { certificate, key } => {
+            note("certificate", read_pem(certificate).map(drop));
+            note("key", read_secret_pem(key).map(drop));
+            note("certificate and key", pair(&files, host));
+        }
     }
-    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(notes) } else { Err(mistakes) }
+}
+
+/// Checks a pair that others renew, once both files are there.
+fn pair(files: &Files, host: &HostName) -> Result<(), TrustError> {
+    let there = read_pem(&files.certificate).is_ok() && read_secret_pem(&files.key).is_ok();
+    match files.held(host) {
+        Ok(Held::Key(detail, _)) if there => Err(TrustError::Certificate { what: "host's certificate", detail }),
+        Err(why) if there => Err(why),
+        // What can't be read was told with its own name.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }

@@ -1,5 +1,6 @@
 //! `convoy release …`: make, look at and publish signed releases.
 
+pub mod build;
 pub mod sign;
 pub mod signer;
 pub mod show;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 /// Verbs about releases.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
+    /// Build a fleet's flake, show what changes on each host, push, sign and publish
+    Build(Box<build::Args>),
     /// Check a manifest and sign it
     Sign(sign::SignArgs),
     /// Give a signed release a new lease; manifest and rollout stay as they are
@@ -33,6 +36,7 @@ pub enum Verb {
 /// See [`crate::ctl::run`].
 pub async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
     match verb {
+        Verb::Build(args) => build::run(session, &args).await,
         Verb::Sign(args) => sign::sign(session, &args).await,
         Verb::Renew(args) => sign::renew(session, &args).await,
         Verb::Publish(args) => publish::run(session, &args).await,

@@ -82,7 +82,9 @@ fn meets(lease: &LeaseBody, known: &[RolloutView]) -> Vec<String> {
     would
 }
 
-fn render(published: &Published) -> String {
+/// Says what publishing did, with the way on.
+#[must_use]
+pub fn render(published: &Published) -> String {
     let id = clean(&published.rollout.id);
     let mut text = match published.new {
         true => format!("published {id}: {}\n", count(wide(published.rollout.waves.len()), "wave")),

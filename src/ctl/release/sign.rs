@@ -6,6 +6,7 @@ use crate::ctl::release::signer::Outside;
 use crate::ctl::release::{lease_of, load, load_keys};
 use crate::ctl::session::{Session, read_file, write_file};
 use crate::ctl::table::fields;
+use crate::model::fleet::Release;
 use crate::model::time::Timestamp;
 use crate::trust::unsigned::Unsigned;
 use crate::trust::{Lease, SigningKey, draft};
@@ -82,10 +83,22 @@ pub async fn signed(
 ) -> anyhow::Result<SignedRelease> {
     let text = read_file(manifest, "manifest", MAX_RELEASE)?;
     let release = draft(&text).with_context(|| manifest.display().to_string())?;
+    sign_draft(session, (&release, sequence), signing).await
+}
+
+/// Signs a release that was read before.
+///
+/// # Errors
+/// See [`crate::ctl::run`].
+pub async fn sign_draft(
+    session: &Session,
+    (release, sequence): (&Release, Option<u64>),
+    signing: &Signing,
+) -> anyhow::Result<SignedRelease> {
     let keys = signing.keys(session)?;
     let now = session.now();
     let sequence = sequence.unwrap_or_else(|| u64::try_from(now.0 / 1000).unwrap_or(1));
-    let unsigned = Unsigned::release(&release, &lease(sequence, now, signing.valid_for))?;
+    let unsigned = Unsigned::release(release, &lease(sequence, now, signing.valid_for))?;
     let elsewhere = signing.outside.sign(&unsigned).await?;
     Ok(unsigned.signed(&keys, &elsewhere)?)
 }
@@ -106,7 +119,10 @@ pub async fn renew(session: &Session, args: &RenewArgs) -> anyhow::Result<Exit> 
 
 impl Signing {
     /// Reads the keys that are here: those given, or the settings' own where nothing else signs.
-    fn keys(&self, session: &Session) -> anyhow::Result<Vec<SigningKey>> {
+    ///
+    /// # Errors
+    /// A [`Mistake`] when nothing signs, and when a key can't be read.
+    pub fn keys(&self, session: &Session) -> anyhow::Result<Vec<SigningKey>> {
         if !self.keys.is_empty() || self.outside.signer.is_some() {
             return load_keys(&self.keys);
         }
@@ -122,11 +138,19 @@ fn lease(sequence: u64, now: Timestamp, valid_for: Span) -> Lease {
     Lease { sequence, issued: now, expires: now.plus(valid_for.0) }
 }
 
+/// Writes a signed release to a file, whole or not at all.
+///
+/// # Errors
+/// When it can't be written.
+pub fn write_signed(out: &Path, signed: &SignedRelease) -> anyhow::Result<()> {
+    let text = serde_json::to_string(signed).context("can't write the release as JSON")?;
+    write_file(out, &format!("{text}\n"))
+}
+
 fn report(session: &Session, signed: &SignedRelease, (out, dry_run): (&Path, bool)) -> anyhow::Result<Exit> {
     let lease = lease_of(signed)?;
     if !dry_run {
-        let text = serde_json::to_string(signed).context("can't write the release as JSON")?;
-        write_file(out, &format!("{text}\n"))?;
+        write_signed(out, signed)?;
     }
     let by: Vec<&str> = signed.lease.signatures.iter().map(|signature| signature.key.as_str()).collect();
     if session.json() {

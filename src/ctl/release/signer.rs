@@ -1,5 +1,5 @@
 //! Signing with a key that is not here: a command gets the exact bytes on its standard input and prints the
-//! signature. The one place of the operator's command, beside the demo, that starts a process.
+//! signature. The operator's command starts processes here, for Nix, and in the demo only.
 
 use crate::ctl::exit::Mistake;
 use crate::ctl::human::clean;

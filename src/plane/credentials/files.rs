@@ -121,6 +121,29 @@ impl Texts {
     }
 }
 
+/// Lists the files that the settings name and that are not there, each with its setting; the trust file aside.
+#[must_use]
+pub fn missing(config: &PlaneConfig) -> Vec<(&'static str, &Path)> {
+    let tls = config.tls.iter().flat_map(|files| {
+        let authorities = ("clientAuthorities", files.client_authorities.as_path());
+        [("tlsCertificate", files.certificate.as_path()), ("tlsKey", files.key.as_path()), authorities]
+    });
+    let issuer = config
+        .issuer
+        .iter()
+        .flat_map(|files| [("issuerCertificate", files.certificate.as_path()), ("issuerKey", files.key.as_path())]);
+    tls.chain(issuer).filter(|(_, path)| path.try_exists().is_ok_and(|there| !there)).collect()
+}
+
+/// Checks the clients' authorities by themselves, where the rest of the set is not there.
+///
+/// # Errors
+/// [`BadFile`].
+pub fn check_authorities(path: &Path) -> Done<()> {
+    const SETTING: &str = "clientAuthorities";
+    chain("clients' authorities", &public(SETTING, path)?).map(drop).map_err(at(SETTING, path))
+}
+
 fn expires(what: &'static str, pem: &str) -> Result<Timestamp, TrustError> {
     let links = chain(what, pem)?;
     // A chain has at least one link.

@@ -5,6 +5,7 @@ use crate::ctl::session::read_file;
 use crate::model::time::{Spoken, Timestamp};
 use crate::plane::config::{PlaneConfig, RawConfig};
 use crate::plane::credentials::Set;
+use crate::plane::credentials::files::{self, BadFile};
 use crate::plane::credentials::watch::WARN_BEFORE;
 use crate::program::control_plane::{Done, SETTINGS, failed};
 use crate::trust::TrustFile;
@@ -65,14 +66,18 @@ impl Settings {
         Ok((config, trust))
     }
 
-    /// Reads everything that the settings name, and says what it found.
+    /// Reads everything that the settings name, and says what it found. What is not there yet is only noted: settings
+    /// are checked where a system is built, and its secrets are elsewhere.
     pub(super) fn check(&self, now: Timestamp) -> Done<Vec<String>> {
         let (config, _) = self.read()?;
-        let set = Set::read(&config).map_err(|bad| failed(SETTINGS)(bad.into()))?;
         let tokens = first_tokens(&config)?;
-        let scheme = if set.tls.is_some() { "https" } else { "http" };
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
         let good = format!("settings and trust file are good: would listen on {} ({scheme})", config.listen);
         let mut said = vec![good];
+        let later = files::missing(&config);
+        said.extend(later.iter().map(|(setting, path)| format!("{setting}: {} is not there yet", path.display())));
+        let there = whole_sets(&config, &later).map_err(|bad| failed(SETTINGS)(bad.into()))?;
+        let set = Set::read(&there).map_err(|bad| failed(SETTINGS)(bad.into()))?;
         for (what, at) in set.ends() {
             if now >= at {
                 return Err(failed(SETTINGS)(anyhow!("the {what} is over since {at}: put a new one in its place")));
@@ -87,6 +92,22 @@ impl Settings {
         }
         Ok(said)
     }
+}
+
+/// Returns the settings without the sets of files of which one is not there.
+fn whole_sets(config: &PlaneConfig, missing: &[(&str, &Path)]) -> Result<PlaneConfig, BadFile> {
+    let lacks = |names: &[&str]| missing.iter().any(|(setting, _)| names.contains(setting));
+    let mut there = config.clone();
+    if lacks(&["issuerCertificate", "issuerKey"]) {
+        there.issuer = None;
+    }
+    if lacks(&["tlsCertificate", "tlsKey", "clientAuthorities"]) {
+        there.tls = None;
+        if let Some(files) = config.tls.as_ref().filter(|_| !lacks(&["clientAuthorities"])) {
+            files::check_authorities(&files.client_authorities)?;
+        }
+    }
+    Ok(there)
 }
 
 /// Reads the tokens that `convoy init` made. The file may be gone once they were taken over.

@@ -43,8 +43,12 @@ class Builder:
 
     def nix(self, program, *words):
         """Runs one of Nix's programs and returns what it printed."""
+        return self.beside(["chroot", self.root.path, program, *words]).stdout.strip()
+
+    def beside(self, command, check=True):
+        """Runs a command that finds this Nix and its settings when it changes its root, and returns what it said."""
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "NIX_CONFIG": SETTINGS}
-        return run(["chroot", self.root.path, program, *words], BUILD_LIMIT, env=environment).stdout.strip()
+        return run(command, BUILD_LIMIT, check, env=environment)
 
     def _make_key(self):
         self.nix("nix-store", "--generate-binary-cache-key", "machines-1", "/root/cache.key", "/root/cache.pub")
