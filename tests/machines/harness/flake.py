@@ -66,4 +66,6 @@ def build(fleet, flake, *words, check=True):
     key.chmod(0o600)
     command = ["ip", "netns", "exec", NAMESPACE, "chroot", fleet.builder.root.path,
                f"{fleet.programs}/bin/convoy", "release", "build", flake, "--key", "/root/fleet.key", *words]
-    return fleet.builder.beside(command, check)
+    done = fleet.builder.beside(command, check)
+    fleet.note(f"operator$ convoy release build {' '.join(words)}\n{done.stdout}{done.stderr}[{done.returncode}]")
+    return done

@@ -119,11 +119,14 @@ impl Unit {
         let changed = keys.into_iter().filter(|at| counts(at) && self.settings.get(*at) != new.settings.get(*at));
         let changed: Vec<(&str, &str)> = changed.map(|(section, key)| (section.as_str(), key.as_str())).collect();
         let all_are = |one: (&str, &str)| changed.iter().all(|at| *at == one);
-        match () {
-            () if changed.is_empty() => Difference::None,
-            () if all_are(("Unit", RELOAD)) => Difference::Triggers,
-            () if all_are(("Mount", "Options")) => Difference::Options,
-            () => Difference::More,
+        if changed.is_empty() {
+            Difference::None
+        } else if all_are(("Unit", RELOAD)) {
+            Difference::Triggers
+        } else if all_are(("Mount", "Options")) {
+            Difference::Options
+        } else {
+            Difference::More
         }
     }
 }
