@@ -87,6 +87,9 @@ class Machine:
             os.kill(leader, signal.SIGKILL)
         process.kill()
         process.wait()
+        if leader is not None:
+            # It takes all others with it once it gets to run; until then they go on.
+            until(f"{self.name} is without power", lambda: has_ended(leader), OFF_LIMIT)
 
     def is_on(self):
         """Tells whether it runs."""
@@ -101,3 +104,12 @@ class Machine:
                  "/bin/sh", "-c", '"$@"; exit $?', "sh"]
         clean = {"PATH": "/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TERM": "dumb"}
         return run([*enter, *words], limit, check, env=clean)
+
+
+def has_ended(pid):
+    """Tells whether a process has ended, and with an init all of its namespace; perhaps nobody read its status yet."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] in "ZX"

@@ -7,7 +7,10 @@ What was seen to hold on real systemd and Nix hosts, booted side by side in syst
 `tests/machines/run --table FILE`; each scenario is one file in `tests/machines/scenarios`.
 
 *emulated*: nspawn has no boot loader. A boot partition with systemd-boot's files stands in for one: the real argument
-lists write to it, and it picks what boots.
+lists write to it, and it picks what boots. GRUB's menu and environment block do in one scenario.
+
+A *twin* runs programs of a test-only build that leaves one guard out, and passes when the harm is seen. With
+`--guarded` the twins run with their guards in place, and pass when they fail.
 
 """
 
