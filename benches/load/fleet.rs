@@ -25,18 +25,19 @@ pub struct Fleet {
     /// Signs the release.
     pub release_key: SigningKey,
     ca: String,
+    programs: Option<PathBuf>,
     admin: Option<Pair>,
     agents: Vec<Pair>,
 }
 
 impl Fleet {
     /// Makes everything for this many agents; without certificates it is for plain HTTP.
-    pub fn make(agents: usize, plain: bool) -> Result<Self> {
+    pub fn make(agents: usize, plain: bool, programs: Option<PathBuf>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let mut rng = entropy::generator()?;
         let release_key = SigningKey::generate("load", &mut rng)?;
         let trust = TrustFile::new(1, [release_key.public()])?.to_json();
-        let mut made = Self { dir, release_key, ca: String::new(), admin: None, agents: Vec::new() };
+        let mut made = Self { dir, release_key, ca: String::new(), programs, admin: None, agents: Vec::new() };
         made.put("trust.json", &trust)?;
         let mut settings = json!({ "listen": "127.0.0.1:0", "database": "convoy.db", "trustFile": "trust.json" });
         if !plain {
@@ -91,8 +92,12 @@ impl Fleet {
         Ok(own.map(|own| tls::client(&self.ca, Some(own))).transpose()?.map(Arc::new))
     }
 
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        self.dir.path()
+    /// Where a program is that is measured.
+    pub fn program(&self, built: &str) -> PathBuf {
+        let built = Path::new(built);
+        match (&self.programs, built.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            (Some(_) | None, _) => built.to_owned(),
+        }
     }
 }

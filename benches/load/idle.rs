@@ -67,10 +67,12 @@ fn boot(server: &Server, fleet: &Fleet) -> Result<Host> {
     }
     let config = fleet.path("agent.json");
     fs::write(&config, settings.to_string())?;
-    let agent = [AGENT, "run", "--config", &config.to_string_lossy()].map(str::to_owned).to_vec();
-    let machine = Machine { store, program: AGENT.into(), agent, ..Machine::default() };
+    let program = fleet.program(AGENT);
+    let agent =
+        [&*program.to_string_lossy(), "run", "--config", &*config.to_string_lossy()].map(str::to_owned).to_vec();
+    let machine = Machine { store, program: program.clone(), agent, ..Machine::default() };
     let disk = DiskHost::create(&home, Setup { name, machine, closure: closure.path })?;
-    let mut command = Command::new(AGENT);
+    let mut command = Command::new(program);
     command.args(["simulate", "boot"]).arg(&home).args(["--parent-pid", &std::process::id().to_string()]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(fleet.path("agent.log"))?);
     Ok(Host { disk, init: command.spawn().context("can't start the host")? })

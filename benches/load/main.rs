@@ -16,6 +16,7 @@ use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use fleet::Fleet;
 use server::Server;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The longest run that may be asked for, in seconds.
@@ -51,6 +52,9 @@ struct Args {
     /// Measure this only; give it again for each further one.
     #[arg(long, value_enum)]
     only: Vec<What>,
+    /// The folder with the `convoy-cp` and `convoy-agent` to measure, instead of those built beside this program.
+    #[arg(long)]
+    programs: Option<PathBuf>,
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -79,7 +83,7 @@ async fn main() -> Result<()> {
     ensure!((1..=MOST_AGENTS).contains(&agents), "at most {MOST_AGENTS} agents connect at once");
     ensure!(agents <= args.hosts, "--hosts is at least the {agents} agents that connect");
     let wanted = |what: What| args.only.is_empty() || args.only.contains(&what);
-    let fleet = Fleet::make(agents, args.plain)?;
+    let fleet = Fleet::make(agents, args.plain, args.programs.clone())?;
     let span = Duration::from_secs(args.seconds);
     let mut server = Server::start(&fleet).await?;
     server::publish(&server, &fleet, args.hosts).await?;

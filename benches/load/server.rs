@@ -70,7 +70,7 @@ fn spawn(fleet: &Fleet, listen: &str) -> Result<Child> {
     if port.exists() {
         std::fs::remove_file(&port)?;
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_convoy-cp"));
+    let mut command = Command::new(fleet.program(env!("CARGO_BIN_EXE_convoy-cp")));
     command.args(["run", "--listen", listen, "--config"]).arg(fleet.path("control-plane.json"));
     command.arg("--port-file").arg(port).stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(std::fs::File::create(fleet.path("log"))?).spawn().context("can't start convoy-cp")

@@ -1,5 +1,5 @@
-//! What is old goes, in small chunks: events, but those of rollouts with open records stay; and rollouts that ended,
-//! with their releases and records, but the newest of each channel stay.
+//! What is old goes, in small chunks: events, but those of rollouts with open records stay; tokens that ended; and
+//! rollouts that ended, with their releases and records, but the newest of each channel stay.
 
 use crate::model::id::{Channel, RolloutId};
 use crate::model::time::Timestamp;
@@ -27,6 +27,7 @@ impl Plane {
     pub async fn prune(self: &Arc<Self>) -> Done<()> {
         let before = self.now().minus(self.config().retention);
         self.prune_events(before).await?;
+        self.prune_tokens(before).await?;
         for id in self.look(move |desk| desk.old_rollouts(before)).await? {
             self.prune_rollout(&id).await?;
         }
@@ -38,6 +39,19 @@ impl Plane {
             let deleted = self.transact(move |desk| Ok(desk.tx.prune_events(before, CHUNK)?)).await?;
             if deleted > 0 {
                 tracing::info!("{deleted} events older than the retention were deleted");
+            }
+            if deleted < CHUNK {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Spent or not; while one may still be spent it has to be known.
+    async fn prune_tokens(self: &Arc<Self>, before: Timestamp) -> Done<()> {
+        loop {
+            let deleted = self.transact(move |desk| Ok(desk.tx.prune_tokens(before, CHUNK)?)).await?;
+            if deleted > 0 {
+                tracing::info!("{deleted} tokens that ended before the retention were deleted");
             }
             if deleted < CHUNK {
                 return Ok(());

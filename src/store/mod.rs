@@ -202,6 +202,8 @@ pub trait Tx {
     fn tokens(&self, after: Option<&TokenId>, limit: usize) -> Result<Vec<TokenRow>, StoreError>;
     /// Lists all tokens of a host, by id.
     fn tokens_of(&self, host: &HostName) -> Result<Vec<TokenRow>, StoreError>;
+    /// Deletes tokens that ended before a time, the oldest first, at most `limit`; returns how many.
+    fn prune_tokens(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
     /// Counts the tokens that can still be spent at `now`.
     fn open_tokens(&self, now: Timestamp) -> Result<u64, StoreError>;
 }

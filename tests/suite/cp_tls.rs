@@ -142,6 +142,12 @@ fn files_that_can_not_be_used_are_named_with_their_setting() {
     assert!(later.code() == 0 && later.stdout.contains("tlsKey: ") && later.stdout.contains("not there"), "{later:?}");
     other.put("ca.key", &new_key().unwrap());
     fails(&other.check(), &["issuerCertificate", "don't belong together"]);
+    let third = Fleet::new(DAY * 90);
+    third.put("strangers.pem", &fs::read_to_string(fleet.path("ca.pem")).unwrap());
+    third.settings(|settings| settings["clientAuthorities"] = json!("strangers.pem"));
+    fails(&third.check(), &["clientAuthorities", "strangers.pem", "issuerCertificate", "no host could come in"]);
+    let locked_out = run(CONVOY_CP, &["run", "--config", &shown(&third.path("control-plane.json"))]);
+    fails(&locked_out, &["clientAuthorities"]);
     other.settings(|settings| drop(settings.as_object_mut().unwrap().remove("clientAuthorities")));
     fails(&other.check(), &["clientAuthorities", "go together", "convoy init"]);
     let started = run(CONVOY_CP, &["run", "--config", &shown(&fleet.path("control-plane.json"))]);

@@ -61,6 +61,7 @@ contract!(
     a_token_keeps_its_host_and_secret,
     identities_and_tokens_are_listed_in_order_and_by_pages,
     only_tokens_that_can_be_spent_are_counted_open,
+    tokens_that_ended_before_a_time_go_oldest_first,
 );
 
 type Done = Result<(), StoreError>;
@@ -813,6 +814,20 @@ async fn identities_and_tokens_are_listed_in_order_and_by_pages(fresh: Fresh) {
         Ok(())
     });
     read.await.unwrap();
+}
+
+async fn tokens_that_ended_before_a_time_go_oldest_first(fresh: Fresh) {
+    let written = fresh.write(|tx| {
+        let ends = [(1, 30), (2, 10), (3, 20), (4, 40)];
+        ends.iter().try_for_each(|(n, at)| tx.put_token(&TokenRow { expires: Timestamp(*at), ..token(*n) }))
+    });
+    written.await.unwrap();
+    let ids = |rows: Vec<TokenRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(fresh.write(|tx| tx.prune_tokens(Timestamp(40), 2)).await.unwrap(), 2);
+    assert_eq!(ids(fresh.read(|tx| tx.tokens(None, 9)).await.unwrap()), [token_id(1), token_id(4)]);
+    assert_eq!(fresh.write(|tx| tx.prune_tokens(Timestamp(40), 2)).await.unwrap(), 1);
+    assert_eq!(fresh.write(|tx| tx.prune_tokens(Timestamp(40), 2)).await.unwrap(), 0);
+    assert_eq!(ids(fresh.read(|tx| tx.tokens(None, 9)).await.unwrap()), [token_id(4)]);
 }
 
 async fn only_tokens_that_can_be_spent_are_counted_open(fresh: Fresh) {

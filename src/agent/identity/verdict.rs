@@ -15,15 +15,22 @@ pub(super) enum Verdict {
     TurnedDown(ClientError),
 }
 
+/// The control plane's words for a certificate that does not count any more, in answers with status 403.
+const SHUT_OUT: [&str; 2] = ["revoked", "replaced"];
+
 /// Judges an exchange that was made with a certificate.
 pub(super) fn verdict(answer: &Result<Answer, ClientError>) -> Verdict {
     match answer {
-        Ok(answer) if answer.status == 401 => Verdict::TurnedDown(refusal(answer)),
+        Ok(answer) if answer.status == 401 || is_shut_out(answer) => Verdict::TurnedDown(refusal(answer)),
         Ok(_) => Verdict::Known,
         Err(error @ ClientError::Insecure { why, .. }) if is_about_us(*why) => Verdict::TurnedDown(error.clone()),
         Err(error @ ClientError::Insecure { .. }) => Verdict::Cut(error.clone()),
         Err(_) => Verdict::Nothing,
     }
+}
+
+fn is_shut_out(answer: &Answer) -> bool {
+    answer.status == 403 && SHUT_OUT.contains(&gist(&refusal(answer)).as_str())
 }
 
 /// What tells two failures apart: not the id of the request.

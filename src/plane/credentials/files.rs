@@ -1,10 +1,12 @@
 //! The files as texts, and the set that they make: all of it, or what is wrong with which file.
 
+use crate::model::identity::{Identity, Role};
 use crate::model::time::Timestamp;
 use crate::plane::config::PlaneConfig;
 use crate::plane::credentials::{Issuer, Set, Tls};
 use crate::plane::digest::sha256;
-use crate::trust::authority::Authority;
+use crate::runtime::entropy::seeded;
+use crate::trust::authority::{Authority, BACKDATE, Term};
 use crate::trust::certificate::{chain, validity};
 use crate::trust::key::{read_pem, read_secret_pem};
 use crate::trust::{TrustError, TrustFile, tls};
@@ -113,6 +115,10 @@ impl Texts {
                 let bad = at("issuerCertificate", &files.certificate);
                 let authority = Authority::from_pem(certificate, key).map_err(&bad)?;
                 let expires = expires("authority", certificate).map_err(&bad)?;
+                if let (Some(tls), Some([_, _, authorities])) = (&config.tls, &self.tls) {
+                    let bad = at("clientAuthorities", &tls.client_authorities);
+                    check_believed(&authority, certificate, authorities).map_err(bad)?;
+                }
                 Some(Arc::new(Issuer { authority, expires, life: files.life }))
             }
             (Some(_) | None, _) => None,
@@ -142,6 +148,25 @@ pub fn missing(config: &PlaneConfig) -> Vec<(&'static str, &Path)> {
 pub fn check_authorities(path: &Path) -> Done<()> {
     const SETTING: &str = "clientAuthorities";
     chain("clients' authorities", &public(SETTING, path)?).map(drop).map_err(at(SETTING, path))
+}
+
+/// Checks that what the issuing authority issues will be believed: else each host that enrolls would be shut out by its
+/// first handshake.
+fn check_believed(authority: &Authority, certificate: &str, authorities: &str) -> Result<(), TrustError> {
+    const WHAT: &str = "clients' authorities";
+    let wrong = |why: &dyn std::fmt::Display| {
+        let what = "they do not verify what issuerCertificate issues, so that no host could come in";
+        let detail = format!("{what}: append the issuer's own authority to this file ({why})");
+        TrustError::Certificate { what: WHAT, detail }
+    };
+    let who = Identity::new(Role::Agent, "nobody").map_err(|why| wrong(&why))?;
+    // Checked at a time when the issuer itself counts: whether it still does is another question.
+    let from =
+        chain("authority", certificate)?.first().map_or(Ok(Timestamp(0)), |own| validity(own).map(|own| own.0))?;
+    let term = Term { from: from.plus(BACKDATE), lasts: BACKDATE };
+    // Nobody ever sees this certificate: its number may be any.
+    let issued = authority.issue_client(&who, term, &mut seeded(0))?;
+    tls::check_client(authorities, &issued.certificate, term.from).map_err(|why| wrong(&why))
 }
 
 fn expires(what: &'static str, pem: &str) -> Result<Timestamp, TrustError> {

@@ -37,7 +37,8 @@ impl Desk<'_> {
     fn unknown(&self, tokens: Vec<FirstToken>) -> Done<Vec<FirstToken>> {
         let mut unknown = Vec::new();
         for token in tokens {
-            if self.tx.token(&token.id)?.is_none() {
+            // One that has ended is of no use, and was pruned if it had been taken over before.
+            if self.now < timestamp(token.expires) && self.tx.token(&token.id)?.is_none() {
                 unknown.push(token);
             }
         }

@@ -1,10 +1,13 @@
 //! The work that no request starts: waits, windows, dates, retention, the feed, the socket.
 
+use crate::model::id::{Digest, HostName, TokenId};
 use crate::model::time::Timestamp;
 use crate::plane::serve::{ServeError, serve};
 use crate::plane::tests::host::Host;
 use crate::plane::tests::trial::{HandClock, Trial, manifest, name};
+use crate::runtime::clock::Clock as _;
 use crate::runtime::signals::Shutdown;
+use crate::store::rows::TokenRow;
 use axum::body::Body;
 use axum::http::{Request, header};
 use http_body_util::BodyExt;
@@ -122,6 +125,39 @@ async fn rollouts_that_ended_long_ago_go_whole_but_the_ten_newest_stay() {
     assert_eq!(trial.get("/v1/rollouts/edge@1").await.0, 200, "the newest of its channel");
     let (status, said) = trial.post_release(&first).await;
     assert!((400..500).contains(&status), "what was deleted does not come back as new: {status} {said}");
+}
+
+#[tokio::test]
+async fn tokens_go_once_they_ended_before_the_retention_and_never_while_one_can_be_spent() {
+    let trial = Trial::new().await;
+    let day = Duration::from_secs(86_400);
+    let row = |n: u8, expires: Timestamp| TokenRow {
+        id: TokenId::new(format!("{n:016x}")).unwrap(),
+        host: HostName::new("web1").unwrap(),
+        digest: Digest::new("a".repeat(64)).unwrap(),
+        created: expires.minus(day),
+        created_by: "test".to_owned(),
+        expires,
+        spent: None,
+        revoked: None,
+        labels: Vec::new(),
+    };
+    let now = trial.clock.wall();
+    let rows = [row(1, now.plus(day)), row(2, now.plus(day * 365))];
+    let put = move |desk: &mut crate::plane::desk::Desk<'_>| {
+        for row in &rows {
+            desk.tx.put_token(row)?;
+        }
+        Ok(())
+    };
+    trial.plane.transact(put).await.unwrap();
+    let left = async || trial.plane.list_tokens(None, 10).await.unwrap().items.len();
+    trial.clock.pass(day * 90);
+    trial.plane.prune().await.unwrap();
+    assert_eq!(left().await, 2, "one that ended 89 days ago is still known");
+    trial.clock.pass(day * 2);
+    trial.plane.prune().await.unwrap();
+    assert_eq!(left().await, 1);
 }
 
 async fn feed(trial: &Trial, last: Option<u64>) -> axum::body::BodyDataStream {

@@ -1,6 +1,6 @@
 //! Questions in memory that look at every row of a table.
 
-use crate::model::id::HostName;
+use crate::model::id::{HostName, RolloutId};
 use crate::model::time::Timestamp;
 use crate::store::memory::state::State;
 use crate::store::rows::{EventFilter, EventRow, JournalRow, RecordFilter, RecordRow, RolloutRow};
@@ -64,4 +64,10 @@ pub(crate) fn records_of<'s>(state: &'s State, host: &HostName) -> impl Iterator
     let host = host.clone();
     let from = state.records.range((host.clone(), None)..);
     from.map(|(_, row)| row).take_while(move |row| row.host == host)
+}
+
+/// Where a rollout stands among others: when it was opened, then in the order they were first written.
+pub(crate) fn age(state: &State, rollout: &RolloutId) -> (Option<(Timestamp, u64)>, String) {
+    let age = state.rollouts.get(rollout).map(|(born, row)| (row.opened, *born));
+    (age, rollout.to_string())
 }

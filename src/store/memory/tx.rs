@@ -67,11 +67,6 @@ impl<'a> MemoryTx<'a> {
         }
         Ok(())
     }
-
-    fn age(&self, rollout: &RolloutId) -> (Option<(Timestamp, u64)>, String) {
-        let age = self.state.rollouts.get(rollout).map(|(born, row)| (row.opened, *born));
-        (age, rollout.to_string())
-    }
 }
 
 impl Tx for MemoryTx<'_> {
@@ -174,7 +169,7 @@ impl Tx for MemoryTx<'_> {
 
     fn open_records(&self, host: &HostName) -> Result<Vec<RecordRow>, StoreError> {
         let mut rows: Vec<_> = scan::records_of(self.state, host).filter(|row| !row.is_final).cloned().collect();
-        rows.sort_by_cached_key(|row| self.age(&row.rollout));
+        rows.sort_by_cached_key(|row| scan::age(self.state, &row.rollout));
         Ok(rows)
     }
 
@@ -288,7 +283,12 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn tokens_of(&self, host: &HostName) -> Result<Vec<TokenRow>, StoreError> {
-        Ok(self.state.tokens.values().filter(|row| row.host == *host).cloned().collect())
+        Ok(identities::tokens_of(self.state, host))
+    }
+
+    fn prune_tokens(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        let ended = identities::ended_tokens(self.state, before, limit);
+        ended.into_iter().try_fold(0, |n, id| self.set(|s| &mut s.tokens, id, None).map(|()| n + 1))
     }
 
     fn open_tokens(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -106,6 +106,11 @@ pub(crate) fn tokens_of(tx: &SqliteTx<'_>, host: &HostName) -> Result<Vec<TokenR
     tx.list(&sql, params![host.as_str()], token_row)
 }
 
+pub(crate) fn prune_tokens(tx: &SqliteTx<'_>, before: Timestamp, most: usize) -> Result<usize, StoreError> {
+    let sql = "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE expires < ?1 ORDER BY expires, id LIMIT ?2)";
+    tx.execute(sql, params![before.0, limit(most)])
+}
+
 pub(crate) fn open_tokens(tx: &SqliteTx<'_>, now: Timestamp) -> Result<u64, StoreError> {
     let sql = "SELECT count(*) FROM tokens WHERE expires > ?1 AND spent_key IS NULL AND revoked IS NULL";
     Ok(tx.first(sql, params![now.0], |row| count(row, 0))?.unwrap_or(0))

@@ -277,6 +277,10 @@ impl Tx for SqliteTx<'_> {
         identities::tokens_of(self, host)
     }
 
+    fn prune_tokens(&mut self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        identities::prune_tokens(self, before, limit)
+    }
+
     fn open_tokens(&self, now: Timestamp) -> Result<u64, StoreError> {
         identities::open_tokens(self, now)
     }

@@ -180,7 +180,7 @@ impl Memory {
         }
         let Some(peer) = peer else { return refusal(401, "no_certificate") };
         if self.revoked {
-            return refusal(401, "revoked");
+            return refusal(403, "revoked");
         }
         self.seen.push(peer.key.clone());
         if path == "/v1/agent/renew" {
