@@ -99,10 +99,14 @@ class Plane:
         """Returns the state of a rollout; nothing when there is none of this name."""
         return (self.rollout(release) or {"state": None})["state"]
 
+    def history(self, host, release):
+        """Returns a host's events in a rollout, in their order."""
+        listed = self.operate("events", "--host", host.name, "--rollout", release, "--json").stdout
+        return [json.loads(line) for line in listed.splitlines()]
+
     def events(self, host, release):
         """Returns the names of a host's events in a rollout, in their order."""
-        listed = self.operate("events", "--host", host.name, "--rollout", release, "--json").stdout
-        return [json.loads(line)["kind"] for line in listed.splitlines()]
+        return [event["kind"] for event in self.history(host, release)]
 
     def make_key(self, name):
         """Makes another signing key; returns its public half, which nobody believes yet."""

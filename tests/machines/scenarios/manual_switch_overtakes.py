@@ -14,6 +14,12 @@ def seen(fleet, host):
     return done.get("who"), done.get("action"), done.get("closure")
 
 
+def activations(fleet, host, release):
+    """Returns the action and boot of each activation in the history."""
+    told = [event["body"].get("by") for event in fleet.plane.history(host, release)]
+    return [(by["action"], by["boot"]) for by in told if by]
+
+
 def run(fleet):
     web1 = fleet.add("web1")
     fleet.start()
@@ -29,6 +35,7 @@ def run(fleet):
     always("the person's closure stays", lambda: (web1.running(), web1.default()) == (third, third), 20)
     web1.power_cycle()
     same(web1.booted(), third, "it boots too")
-    until("the boot is in the history", lambda: fleet.plane.events(web1, release).count("closureObserved") >= 2)
+    boot = web1.boot_id()
+    until("the boot is in the history", lambda: ("boot", boot) in activations(fleet, web1, release))
     same(seen(fleet, web1), ("ada", "switch", third), "who switched, also after a boot")
-    same(web1.exec("ls /run/convoy/hook").stdout, "", "no note is left")
+    until("no note is left", lambda: web1.exec("ls /run/convoy/hook").stdout == "")
