@@ -96,7 +96,7 @@ fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
 }
 
-/// Runs the verb; an interrupt ends what it started.
+/// Runs the verb; an interrupt ends it and Nix at once. Without a Nix daemon a builder may run on to its own end.
 ///
 /// # Errors
 /// See [`crate::ctl::run`].

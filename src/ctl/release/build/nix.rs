@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(line(&apply(".#a", "a: a.b")), format!("{FIRST} eval --json .#a --apply a: a.b"));
         let system = toplevel(".", "web.1");
         assert_eq!(system, ".#convoyFleet.nixosConfigurations.\"web.1\".config.system.build.toplevel");
-        assert_eq!(line(&build(&[system.clone()])), format!("{FIRST} build --no-link --json {system}"));
+        assert_eq!(line(&build(std::slice::from_ref(&system))), format!("{FIRST} build --no-link --json {system}"));
         assert_eq!(line(&sizes(&["/p".into()], false)), format!("{FIRST} path-info --json --closure-size /p"));
         assert_eq!(line(&copy("file:///c", &["/p".into()])), format!("{FIRST} copy --to file:///c /p"));
     }
