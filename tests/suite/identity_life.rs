@@ -71,10 +71,9 @@ fn speak_as_the_host(site: &Site) -> Result<Value, ClientError> {
 }
 
 fn code(answer: Result<Value, ClientError>) -> String {
-    match answer.unwrap_err() {
-        ClientError::Refused { code, .. } => code,
-        other => panic!("{other}"),
-    }
+    let refused = answer.unwrap_err();
+    let ClientError::Refused { code, .. } = refused else { panic!("{refused}") };
+    code
 }
 
 #[test]
