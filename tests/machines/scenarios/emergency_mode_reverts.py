@@ -1,5 +1,4 @@
-"""A release that takes the host into emergency mode, as a mount that fails does: the dead-man outlives it, and the host
-comes back by itself, from a live switch and from a trial boot."""
+"""A release that ends in emergency mode: the dead-man outlives it, and live switch and trial boot both come back."""
 
 from harness.claims import END_LIMIT, FAILING, back
 
