@@ -198,12 +198,15 @@ let
       "RuntimeMaxSec=60"
       "CollectMode=inactive-or-failed"
     ];
-    "the boot guard looks at boots only" = lines host "convoy-boot-guard.service" [
+    "the boot guard looks at boots only, in emergency mode too" = lines host "convoy-boot-guard.service" [
       "X-RestartIfChanged=false"
       "X-StopOnRemoval=false"
       "RemainAfterExit=true"
       "Type=oneshot"
-      "Before=convoy-agent.service"
+      "Before=convoy-agent.service shutdown.target"
+      "Conflicts=shutdown.target"
+      "DefaultDependencies=false"
+      "IgnoreOnIsolate=true"
     ];
     "agent and helper find nix and systemctl" = {
       ok =
